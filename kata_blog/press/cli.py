@@ -88,8 +88,8 @@ def _build(args):
     return code
 
 def _check(args):
-    from kata_blog.press.check import check_project, check_site
     root = _root(args)
+    from kata_blog.press.check import check_project, check_site
     problems, site = list(check_project(root)), root/'_site'
     if site.is_dir(): problems += check_site(site)
     else: print('no _site yet: links and pages are checked after `kata build`')
