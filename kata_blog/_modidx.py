@@ -13,6 +13,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'kata_blog.core._body': ('core.html#_body', 'kata_blog/core.py'),
                                 'kata_blog.core._checked': ('core.html#_checked', 'kata_blog/core.py'),
                                 'kata_blog.core._is_docstring': ('core.html#_is_docstring', 'kata_blog/core.py'),
+                                'kata_blog.core._pieces': ('core.html#_pieces', 'kata_blog/core.py'),
                                 'kata_blog.core.cache_dir': ('core.html#cache_dir', 'kata_blog/core.py'),
                                 'kata_blog.core.code_hash': ('core.html#code_hash', 'kata_blog/core.py'),
                                 'kata_blog.core.file_hash': ('core.html#file_hash', 'kata_blog/core.py'),

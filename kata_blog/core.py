@@ -81,6 +81,8 @@ def _is_docstring(stmt): return isinstance(stmt, ast.Expr) and isinstance(stmt.v
 
 def _body(stmts): return [s for s in stmts if not _is_docstring(s)] or [ast.Pass()]
 
+def _pieces(values): return [v for v in values if not (isinstance(v, ast.Constant) and v.value == '')]  # 3.12.0 and 3.12.1 end f-strings with an empty one
+
 def normal_form(
     node, # an `ast` node, a list of them, or a plain value
 )->str: # text that is the same for every supported Python
@@ -92,6 +94,7 @@ def normal_form(
     for name, value in ast.iter_fields(node):
         if value is None or value == [] or name in ('ctx', 'type_comment'): continue
         if name == 'body' and isinstance(value, list): value = _body(value)
+        if isinstance(node, ast.JoinedStr): value = _pieces(value)
         parts.append(f'{name}={normal_form(value)}')
     return '(' + ' '.join(parts) + ')'
 
