@@ -64,7 +64,7 @@ def test_prose(make, text, line, part):
     found = only(make(text=text))
     assert part in found and f'01_net.ipynb, cell 5, line {line}:' in found
 
-@pytest.mark.parametrize('target', ['01_net.ipynb', 'net.html', 'net.ipynb', '../about.html', '../about.md#x', '/about.html', 'archive.html', 'LICENSE', 'mailto:a@b.c', '//x.org/a.png', '../plan%2Epng', '../plan.png?x=1'])
+@pytest.mark.parametrize('target', ['01_net.ipynb', 'net.html', 'net.ipynb', '../about.html', '../about.md#x', '/about.html', 'archive.html', 'LICENSE', 'mailto:a@b.c', '//x.org/a.png', '../plan%2Epng) ![](../plan.png){fig-alt="a plan"} [x](../plan.png', '../plan.png?x=1'])
 def test_links_that_lead_somewhere_are_silent(make, target): assert check_project(make(text=f'[it]({target})')) == []
 
 @pytest.mark.parametrize('source,count,needed', [('plot()', 1, 1), ('#| fig-alt: ""\nplot()', 1, 1), ('#| fig-alt: a curve\nplot()', 2, 1), ('#| include: false\nplot()', 1, 0), ('#| hide\nplot()', 1, 0),

@@ -31,7 +31,7 @@ def test_a_number_that_agrees_is_silent(text): assert said(text) == ''
 @pytest.mark.parametrize('text,part', [
     ('[93.5 %]{claim=accuracy}', 'written is 93.5 %, the record says 93.41 %'), ('[93.40 %]{claim=accuracy}', 'the record says 93.410 %'), ('[934]{claim=accuracy}', 'the record says 0.9'),
     ('[3.1 %]{claim=gain}', 'the record says -3.12 %'), ('[1.3 M]{claim=params}', 'the record says 1.23 M'), ('[1,000]{claim=size}', 'the record says 1024'),
-    ('[42 s]{claim=run.seconds}', 'the record says 41.3 s'), ('[45 s]{claim=run.seconds tol=3}', 'the record says 41.3 s'), ('[41 min]{claim=run.seconds}', 'the record says 0.7 min'),
+    ('[42 s]{claim=run.seconds}', 'the record says 41.3 s'), ('[45 s]{claim=run.seconds tol=3}', 'the record says 41.3 s'), ('[96 %]{claim=accuracy tol=1}', 'the record says 93.4 %'), ('[41 min]{claim=run.seconds}', 'the record says 0.7 min'),
     ('[41 GB]{claim=run.seconds}', 'is a memory, but the record holds a time'), ('[12 ms]{claim=loss}', 'is a time, but the record holds a plain number'),
     ('[41 %]{claim=run.seconds}', 'is a plain number, but the record holds a time'), ('[4]{claim=accuracy.n}', 'the record says 3.0'),
     ('[93 %]{claim=acuracy}', "unknown metric 'acuracy'; did you mean 'accuracy'"), ('[93 %]{claim=brt.accuracy}', "unknown post 'brt'; did you mean 'bert'"),
@@ -92,15 +92,15 @@ def test_the_line_in_a_markdown_file_counts_the_front_matter(tmp_path):
 def test_the_sentence_is_cut_as_a_reader_sees_it(text, sentence): assert claims_in(text)[0].sentence == sentence
 
 def test_binding_links_to_the_box_of_the_right_page():
-    text = '[93.4 %]{claim=accuracy}, [87 %]{claim=bert.accuracy}, [6 %]{claim=accuracy-bert.accuracy}, [5]{claim=nothing}'
-    own, other, both, none = bind(text, note_of(text), RECORDS).split(', [')
+    text = '[93.4 %]{claim=accuracy}, [87 %]{claim=bert.accuracy}, [6 %]{claim=accuracy-bert.accuracy}, [6 %]{claim=bert.accuracy-accuracy}, [5]{claim=nothing}'
+    own, other, both, turned, none = bind(text, note_of(text), RECORDS).split(', [')
     assert own == '[93.4 %](#how-this-was-run){.claim title="accuracy 0.9341, n 3, sd 0.0021 (full)"}'
-    assert other.startswith('87 %](bert.html#how-this-was-run)') and both.startswith('6 %](#how-this-was-run)') and none == '5]{.claim .unbound}'
+    assert other.startswith('87 %](bert.html#how-this-was-run)') and both.startswith('6 %](#how-this-was-run)') and turned.startswith('6 %](#how-this-was-run)') and none == '5]{.claim .unbound}'
     assert '](posts/net.html#how-this-was-run)' in bind('[93.4 %]{claim=net.accuracy}', note_of('', 'nbs/syllabus.md'), RECORDS)
     assert '](../posts/net.html#' in bind('[93.4 %]{claim=net.accuracy}', note_of('', 'nbs/press/01_run.ipynb'), RECORDS)
 
 def test_loose_numbers_warn_and_never_fail():
-    note = note_of('It has 93.4 % or 0.934, not 93 %.\n\nIn 2026 with 1,024 and `0.934` and [93.4 %]{claim=accuracy}; 3 runs, 10 classes, 0.93412.')
+    note = note_of('It has 93.4 % or 0.934, not 93 %.\n\nIn 2026 with 1,024 and `0.934` and [93.4 %]{claim=accuracy}; 3 runs, 10 classes, a share of 0.1, 0.93412.')
     found = loose_numbers(note, RECORD)
     assert all(p.warning and str(p).startswith('warning: ') for p in found)
     assert [p.text.split(' which equals ')[0].rsplit(' has ', 1)[1] for p in found] == ['93.4 %,', '0.934,', '93 %,', '1,024,']

@@ -313,7 +313,6 @@ def disagreement(
     except KataError as e: return str(e)
     bare = size / UNITS[claim.unit][1]  # a bare 812 under a record in MB is 812 MB
     value, place = claim.value * bare, claim.places * bare
-    if '±' in claim.text or '+/-' in claim.text: found = Recorded(abs(found.value), found.dimension, found.size, found.post, found.about)
     allowed = place / 2 if claim.tol is None else claim.tol * size
     if abs(found.value - value) <= allowed + 1e-9 * max(abs(value), abs(found.value)): return ''
     return f'written is {claim.text}, the record says {as_written(found.value, size, place, claim.unit)}: {found.about}; mend the number, or run the post again if the code is right'
