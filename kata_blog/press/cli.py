@@ -35,7 +35,7 @@ def _root(args):
 
 def _print_problems(problems):
     for p in problems: print(p, file=sys.stderr)
-    return 1 if problems else 0
+    return int(any(not getattr(p, 'warning', False) for p in problems))
 
 # %% ../../nbs/press/09_cli.ipynb #8575511e
 def _status(args):
