@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'BOX', 'Problem', 'shown_path', 'Written', 'read_number', 'Term', 'read_formula', 'prose_only', 'Claim',
-           'claims_in', 'find_claims', 'published', 'chosen_record', 'Recorded', 'recorded', 'as_written',
-           'disagreement', 'note_place', 'check_claims', 'bind', 'loose_numbers']
+           'claims_in', 'find_claims', 'chosen_record', 'Recorded', 'recorded', 'as_written', 'disagreement',
+           'note_place', 'check_claims', 'bind', 'loose_numbers']
 
 # %% ../../nbs/press/04_claims.ipynb #b0dde8ef
 import difflib, math, os, re
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from ..core import KataError, unknown
 from .note import Note, page_stem
+from .record import published
 
 # %% ../../nbs/press/04_claims.ipynb #7c027874
 @dataclass(frozen=True)
@@ -216,12 +217,6 @@ def find_claims(
     return _misplaced(note) + [c for cell in note.cells if cell.kind == 'markdown' for c in claims_in(cell.source, cell.index)]
 
 # %% ../../nbs/press/04_claims.ipynb #46672056
-def published(
-    records:list, # of one post, newest first
-)->dict|None: # the one that the page shows, or None
-    "The newest passed `full` record, else the newest passed `cpu` one."
-    return next((r for profile in ('full', 'cpu') for r in records if r.get('profile') == profile and r.get('ended') == 'passed'), None)
-
 def chosen_record(
     post:str, # page stem of a post
     records_of:dict, # page stem to the post's records, newest first
