@@ -106,6 +106,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'kata_blog.press.cli._run': ('press/cli.html#_run', 'kata_blog/press/cli.py'),
                                      'kata_blog.press.cli._run_one': ('press/cli.html#_run_one', 'kata_blog/press/cli.py'),
                                      'kata_blog.press.cli._status': ('press/cli.html#_status', 'kata_blog/press/cli.py'),
+                                     'kata_blog.press.cli._summary': ('press/cli.html#_summary', 'kata_blog/press/cli.py'),
                                      'kata_blog.press.cli.main': ('press/cli.html#main', 'kata_blog/press/cli.py'),
                                      'kata_blog.press.cli.pick_posts': ('press/cli.html#pick_posts', 'kata_blog/press/cli.py')},
             'kata_blog.press.new': { 'kata_blog.press.new._cell': ('press/new.html#_cell', 'kata_blog/press/new.py'),

@@ -6,7 +6,7 @@ from kata_blog.core import KataError
 from kata_blog.press.check import check_project, check_site, tags
 
 FRONT = '---\ntitle: Net\ndate: 2026-11-23\ncategories: [vision]\nkata: {week: 1, profiles: {smoke: {epochs: 1}}}\n---'
-RECORD = dict(profile='cpu', ended='passed', seconds=41.2, metrics={'accuracy': {'value': 0.9341}})
+RECORD = dict(profile='cpu', ended='passed', key={}, seconds=41.2, metrics={'accuracy': {'value': 0.9341}})
 IMAGE = dict(output_type='display_data', metadata={}, data={'image/png': 'iVBORw0KGgo='})
 
 def cell(kind, source, **more): return dict(cell_type=kind, source=source, metadata={}, **more)

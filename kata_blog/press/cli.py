@@ -6,7 +6,7 @@
 __all__ = ['UsageError', 'pick_posts', 'main']
 
 # %% ../../nbs/press/09_cli.ipynb #c3936a3a
-import argparse, json, os, shutil, sys
+import argparse, json, os, shutil, sys, tempfile
 from pathlib import Path
 from ..core import KataError, unknown
 
@@ -48,19 +48,24 @@ def _status(args):
 
 def _default_profile(): return 'full' if shutil.which('nvidia-smi') else 'cpu'
 
+def _summary(run): return '; '.join(f'{k} {m["value"]:.4g}' for k, m in run.metrics.items())
+
 def _run_one(path, profile, root, args):
     "Run one post and keep what came of it; True when every cell passed."
     from kata_blog.press.note import read_note
-    from kata_blog.press.record import keep, make_record
+    from kata_blog.press.record import PUBLISHED, keep
     from kata_blog.press.run import run_note
     from kata_blog.press.stale import post_key
     note = read_note(path)
     print(f'run     {note.name} ({profile})', flush=True)
     log = None if args.quiet else (lambda line: print(f'        {line}', flush=True))
-    run = run_note(note, profile, root=root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, log=log)
-    if profile != 'smoke': keep(note, run, make_record(note, run, post_key(note, root, profile), profile, root))
-    if run.ended != 'passed': print(f'failed  {note.name}: {run.error}', file=sys.stderr)
-    else: print(f'passed  {note.name} in {run.seconds:.0f} s  ' + '; '.join(f'{k} {m["value"]:.4g}' for k, m in run.metrics.items()))
+    with tempfile.TemporaryDirectory() as weights:
+        publish = weights if profile in PUBLISHED else None
+        key = post_key(note, root, profile)  # of the code that runs, not of what may be edited meanwhile
+        run = run_note(note, profile, root=root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, weights_dir=publish, log=log)
+        if publish: keep(note, run, key, root, weights)
+    if run.ended != 'passed': print(f'failed  {run.error}', file=sys.stderr)
+    else: print(f'passed  {note.name} in {run.seconds:.0f} s  {_summary(run)}')
     return run.ended == 'passed'
 
 def _run(args):
@@ -74,7 +79,7 @@ def _run(args):
     failed = []
     for path in paths:
         try: ok = _run_one(path, profile, root, args)
-        except KataError as e: ok = print(f'failed  {path.stem}: {e}', file=sys.stderr)
+        except KataError as e: ok = print(f'failed  {e}', file=sys.stderr)
         if not ok: failed.append(path.stem)
     if failed: print(f'{len(failed)} of {len(paths)} failed: {", ".join(failed)}', file=sys.stderr)
     return int(bool(failed))

@@ -6,7 +6,7 @@
 __all__ = ['Run', 'collapse_returns', 'child', 'read_metrics', 'count_figures', 'run_note']
 
 # %% ../../nbs/press/01_run.ipynb #7436892c
-import ast, importlib.metadata, json, os, platform, re, select, signal, subprocess, sys, tempfile, time
+import importlib.metadata, json, os, platform, re, select, signal, subprocess, sys, tempfile, time, traceback
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -49,12 +49,9 @@ def _tidy(outputs):
 
 def _fault(exc, code):
     "Where in the cell it happened, and the error's last line."
-    line = None
-    if isinstance(exc, SyntaxError): line = exc.lineno
-    tb = exc.__traceback__
-    while tb:
-        if re.match(r'<ipython-input|.*ipykernel|<string>', tb.tb_frame.f_code.co_filename): line = tb.tb_lineno
-        tb = tb.tb_next
+    frames = traceback.extract_tb(exc.__traceback__)
+    own = next((f.lineno for f in frames if f.filename.startswith('<ipython-input')), None)  # the first is the cell; later ones are functions of other cells
+    line = exc.lineno if isinstance(exc, SyntaxError) else own
     text = str(exc).split('\n')[0]
     return line, f'{type(exc).__name__}: {text}' if text else type(exc).__name__
 
@@ -103,7 +100,8 @@ def _peak_memory_mb():
 
 def _versions(note):
     "Versions of the packages that the post, or a module of ours that it loaded, imports by name."
-    ours = [Path(m.__file__) for n, m in sys.modules.items() if n.split('.')[0] == 'kata_blog' and getattr(m, '__file__', None)]
+    loaded = {n: getattr(m, '__file__', None) for n, m in sys.modules.items() if n.split('.')[0] == 'kata_blog' and not n.startswith('kata_blog.press')}
+    ours = [Path(f) for f in loaded.values() if f]
     codes = [c.code for c in note.code_cells] + [p.read_text() for p in ours]
     named = {n.split('.')[0] for code in codes for n in parse_imports(code)} & set(sys.modules)
     owners = importlib.metadata.packages_distributions()
