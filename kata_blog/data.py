@@ -157,8 +157,9 @@ def unpack(
     "Write an archive's files below `folder`; refuse what is no file or folder, or would land outside."
     try:
         for name, kind, opened in _members(archive):
-            if not _inside(name): raise DataError(f"{where}: {archive.name} holds '{name}', which would land outside its folder; nothing of it was kept, get the archive from a source you trust")
-            if kind == 'link or device': raise DataError(f"{where}: {archive.name} holds '{name}', a {kind}; data is files and folders, and nothing of it was kept, get the archive from a source you trust")
+            if not _inside(name) or kind == 'link or device':
+                why = 'which would land outside its folder' if not _inside(name) else f'a {kind}, where data is files and folders'
+                raise DataError(f"{where}: {archive.name} holds '{name}', {why}; nothing of it was kept, get the archive from a source you trust")
             target = folder/name
             (target if kind == 'folder' else target.parent).mkdir(parents=True, exist_ok=True)
             if kind == 'file':
@@ -244,6 +245,8 @@ def _pin(d, name, sha256, log):
     elif pins[name] != sha256:
         raise DataError(f'data: {d.name}: {name} has sha256 {sha256}, and at the first fetch it had {pins[name]}; its home serves something else now. Find out why, and delete {file} to accept the change')
 
+def _is_full(said): return bool(said) and not said.startswith('fastai:')  # says something of every byte
+
 def _check_home(d, name, file, said):
     "Refuse a file from the home that is not what was published."
     if said and (got := digest(file, said.partition(':')[0])) != said:
@@ -302,13 +305,13 @@ def _mirror_archive(d, at, entry, work):
         raise DataError(f'{where}: {entry["file"]} has {file.stat().st_size} bytes and sha256 {sha256}; mirror.json says {entry["sha256"]}; it is cut off or damaged, copy it anew')
     return file
 
-def _add_files(d, root, entry, sums, log):
+def _add_files(d, root, entry, sums):
     "Take over the files of an unpacked mirror that are not held yet."
     held = _held(path(d.name))
     for name in _wanted(d, {}):
         if name in held or not (root/name).is_file(): continue
         sha256, said = file_hash(root/name), sums.get(name)
-        same = bool(said) and digest(root/name, said.partition(':')[0]) == said
+        same = bool(said) and digest(root/name, said.partition(':')[0]) == said  # an original
         if said and not same and not entry.get('differs'):
             raise DataError(f'data: {d.name}: {name} in the mirror\'s {entry["file"]} has sha256 {sha256}; {d.source} says {said}, and the mirror names no difference; copy the mirror anew')
         _add(d, root/name, name, _origin('mirror', entry['file'], sha256, [name], None if same else entry.get('differs')))
@@ -317,32 +320,38 @@ def _from_mirror(d, missing, work, log):
     "Take what the mirror has."
     at = os.environ.get('KATA_MIRROR')
     entry = read_mirror(_bring(at, 'mirror.json', work, f'data: {d.name}'), d.name) if at else None
-    if entry and d.files is not None and not any(n.split('/')[0] in entry['top'] for n in missing): entry = None
-    if entry is None: return
-    sums = _sums(d) if d.files is not None else {}
+    if entry is None or d.files is not None and not any(n.split('/')[0] in entry['top'] for n in missing): return
+    sums, differs = _sums(d), entry.get('differs')  # sums first: what they need may be missing
     file = _mirror_archive(d, at, entry, work)
-    log(f'data: {d.name} from the mirror' + (f' ({entry["differs"]})' if entry.get('differs') else ''))
+    log(f'data: {d.name} from the mirror' + (f' ({differs})' if differs else ''))
     root = _root(unpack(file, work/'unpacked', f'data: {d.name}'), entry['top'], f'data: {d.name}')
-    if d.files is not None: _add_files(d, root, entry, sums, log)
-    else: _install(d, root, {_unit(d): _origin('mirror', entry['file'], entry['sha256'], entry['top'], entry.get('differs'))}, work)
+    if d.files is not None: _add_files(d, root, entry, sums)
+    else: _install(d, root, {_unit(d): _origin('mirror', entry['file'], entry['sha256'], entry['top'], differs)}, work)
+
+def _home_archive(d, where, work, log):
+    name, said = _unit(d), _sums(d).get(_unit(d))
+    file = _download(d.home, work/'home'/name, f'{where} not here')
+    _check_home(d, name, file, said)
+    sha256, root = file_hash(file), _root(unpack(file, work/'unpacked', where), d.top, where)
+    # only now: an archive that was cut off must not become the one to expect
+    if not _is_full(said): _pin(d, name, sha256, log)
+    _install(d, root, {name: _origin('home', d.home, sha256, d.top)}, work)
+
+def _home_files(d, missing, where, work, log):
+    sums = _sums(d)
+    for i, name in enumerate(missing):
+        file = _download(d.home + name, work/'home'/PurePosixPath(name).name, f'{where} {len(missing) - i} of its files not here, next {name}')
+        _check_home(d, name, file, sums.get(name))
+        sha256 = file_hash(file)
+        if not _is_full(sums.get(name)): _pin(d, name, sha256, log)
+        _add(d, file, name, _origin('home', d.home + name, sha256, [name]))
 
 def _from_home(d, missing, work, log):
     "Take what is still missing from the data's own home."
-    sums, whole = _sums(d), d.files is None
-    log(f'data: {d.name} from its home' + ('' if whole else f' ({len(missing)} of its files)'))
-    for i, name in enumerate(missing):
-        where = f'data: {d.name}: ' + ('not here' if whole else f'{len(missing) - i} of its files not here, next {name}')
-        where += ', nor in the mirror' if os.environ.get('KATA_MIRROR') else ''
-        address = d.home if whole else d.home + name
-        file = _download(address, work/'home'/PurePosixPath(name).name, where)
-        said, sha256 = sums.get(name), file_hash(file)
-        _check_home(d, name, file, said)
-        root = _root(unpack(file, work/'unpacked', f'data: {d.name}'), d.top, f'data: {d.name}') if whole else None
-        # only now: an archive that was cut off must not become the one to expect
-        if not said or said.startswith('fastai:'): _pin(d, name, sha256, log)
-        origin = _origin('home', address, sha256, d.top if whole else [name])
-        if whole: _install(d, root, {name: origin}, work)
-        else: _add(d, file, name, origin)
+    where = f'data: {d.name}:' + (' not in the mirror;' if os.environ.get('KATA_MIRROR') else '')
+    log(f'data: {d.name} from its home' + (f' ({len(missing)} of its files)' if d.files is not None else ''))
+    if d.files is None: _home_archive(d, where, work, log)
+    else: _home_files(d, missing, where, work, log)
 
 # %% ../nbs/01_data.ipynb #76439254
 _used = {}  # name -> the things that this process fetched or found

@@ -105,9 +105,10 @@ def refused(says, name='s', stays=(), **part):
 
 # ---- where it looks
 
-def test_cache_comes_before_mirror_and_home(mirrored):
+def test_cache_comes_before_mirror_and_home(mirrored, monkeypatch):
     folder = data.fetch('s', log=quiet)
     shutil.rmtree(mirrored)
+    monkeypatch.setattr(data, '_alone', None)  # not even the lock is taken
     lines = []
     assert data.fetch('s', log=lines.append) == folder and lines == []
     assert (folder/'train/a.txt').read_bytes() == b'la' and left() == ['s-1/.kata.json', 's-1/test/b.txt', 's-1/train/a.txt']
@@ -144,7 +145,7 @@ def test_mirror_that_lacks_the_set_sends_home(mirrored, tmp_path):
 
 def test_mirror_that_lacks_the_set_and_no_network(mirrored):
     data.register('t', home=NOWHERE, top=('train',), **ABOUT)
-    refused(['data: t: not here, nor in the mirror', NOWHERE, 'cannot be reached', 'connect to the network'], 't')
+    refused(['data: t: not in the mirror; not here:', NOWHERE, 'cannot be reached', 'connect to the network'], 't')
 
 def test_path_fetches_nothing(mirrored, tmp_path):
     assert data.path('s') == tmp_path/'cache'/'s-1' and not (tmp_path/'cache').exists()
@@ -287,7 +288,7 @@ def test_broken_pins_are_not_passed_over(tmp_path, text):
         register(f'{home}/set.tgz')
         (tmp_path/'cache').mkdir()
         (tmp_path/'cache'/'.s-1.pins.json').write_text(text)
-        refused(['.s-1.pins.json', 'delete it only if'], stays=['.s-1.pins.json'])
+        refused(['.s-1.pins.json is damaged', 'delete it only if'], stays=['.s-1.pins.json'])
 
 # ---- sets of files
 
