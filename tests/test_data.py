@@ -206,11 +206,12 @@ def test_a_link_in_a_zip_is_refused(mirrored):
     refused(["holds 'train/odd', a link or device"])
 
 @pytest.mark.parametrize('make, suffix', [(tar, '.tar.xz'), (zipped, '.zip')])
-@pytest.mark.parametrize('name', ['../evil', '../../../evil', '/evil', 'train/../../evil', '..\\evil', '\\evil', 'C:evil'])
+@pytest.mark.parametrize('name', ['../evil', '../../../evil', 'ROOT/evil', 'train/../../evil', '..\\evil', '\\evil', 'C:evil'])
 def test_names_that_climb_out_are_refused(mirrored, tmp_path, make, suffix, name):
+    name = name.replace('ROOT', str(tmp_path))  # an absolute path, and a harmless one should this test ever fail
     list_mirror(mirrored, s=(make(mirrored/f's{suffix}', {**FILES, name: b'x'}), {}))
     refused([f'data: s: s{suffix} holds', 'would land outside its folder'])
-    assert not list(tmp_path.rglob('*evil*')) and not Path('/evil').exists()
+    assert not list(tmp_path.rglob('*evil*'))
 
 @pytest.mark.parametrize('make, suffix', [(tar, '.tgz'), (tar, '.tar.xz'), (tar, '.tar'), (zipped, '.zip')])
 @pytest.mark.parametrize('frac', [0.0, 0.15, 0.6, 0.98])
