@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['pick_device', 'device_name', 'place', 'bf16_helps', 'half_forward', 'seed_all', 'keep_random_state', 'Batches',
-           'triangle', 'fit_model', 'predict_all', 'accuracy']
+           'triangle', 'fit_model', 'predict_all', 'accuracy', 'call_key', 'Made', 'Result', 'once', 'save_weights',
+           'load_weights']
 
 # %% ../nbs/02_train.ipynb #32cc69f8
-import ast, dataclasses, enum, functools, importlib, inspect, json, linecache, math, os, platform, random, re, shutil, symtable, sys, tempfile, textwrap, time, types
+import ast, dataclasses, enum, functools, importlib.resources, inspect, json, linecache, math, os, platform, random, re, symtable, sys, tempfile, textwrap, time, types
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -252,3 +253,285 @@ def accuracy(
 )->Tensor: # a fraction
     "How often the largest logit is the right one."
     return (pred.argmax(1) == target).float().mean()
+
+# %% ../nbs/02_train.ipynb #55517d2a
+def _cell_source(cls):
+    "Source of a class's latest definition in a notebook: there, Python itself finds functions only."
+    made_in = {f.__code__.co_filename for f in vars(cls).values() if inspect.isfunction(f)} & linecache.cache.keys()
+    cells = [name for name, entry in reversed(linecache.cache.items()) if entry[1:2] == (None,)]  # a cell has no time stamp
+    for text in map(''.join, map(linecache.getlines, made_in or cells)):
+        for node in ast.walk(ast.parse(text)) if f'class {cls.__name__}' in text else ():
+            if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                return '\n'.join(text.splitlines()[first - 1:node.end_lineno])
+    raise OSError
+
+def _source(obj):
+    "Source of a function or class, from a module's file or a notebook's cell."
+    try:
+        try: text = inspect.getsource(obj)
+        except (OSError, TypeError):
+            if not inspect.isclass(obj): raise
+            text = _cell_source(obj)
+        text = textwrap.dedent(text)
+        ast.parse(text)
+    except (OSError, TypeError, SyntaxError):
+        raise KataError(f"once: the source of '{obj.__qualname__}' cannot be read on its own; define it with def or class, in a module or a notebook cell") from None
+    return text
+
+# %% ../nbs/02_train.ipynb #3e1466d5
+def _is_ours(module): return (module or '').split('.')[0] == 'kata_blog'
+
+def _imported(tree):
+    "What a function's own import statements bring in of ours."
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+            base = importlib.import_module(node.module)
+            found |= {a.asname or a.name: getattr(base, a.name, None) or importlib.import_module(f'{node.module}.{a.name}') for a in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.asname or 'kata_blog': importlib.import_module(a.name if a.asname else 'kata_blog') for a in node.names if _is_ours(a.name)}
+    return found
+
+def _global_names(source):
+    "Names in `source` that Python looks up outside of it; `__name__` and its like say only where it stands."
+    names, tables = set(), [symtable.symtable(source, 'source', 'exec')]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        at_top = table.get_type() == 'module'
+        names |= {s.get_name() for s in table.get_symbols() if (s.is_referenced() and not s.is_assigned() if at_top else s.is_global())}
+    return {n for n in names if not n.startswith('__')}
+
+def _module_at(node, names):
+    "The module of ours that an expression such as `kata_blog.train` names, or None."
+    if isinstance(node, ast.Attribute): value = getattr(_module_at(node.value, names), node.attr, None)
+    else: value = names.get(getattr(node, 'id', None))
+    return value if inspect.ismodule(value) and _is_ours(value.__name__) else None
+
+def _reached(source, names, home):
+    "What `source` leads to, as (module, name, object); through a module of ours by its attributes."
+    tree = ast.parse(source)
+    inner = _imported(tree)
+    names = names | inner
+    found = {(home, n): names[n] for n in _global_names(source) | inner.keys() if n in names}
+    for node in ast.walk(tree):
+        module = _module_at(node.value, names) if isinstance(node, ast.Attribute) else None
+        if module and hasattr(module, node.attr): found[module.__name__, node.attr] = getattr(module, node.attr)
+    return [(*where, found[where]) for where in sorted(found) if not inspect.ismodule(found[where])]
+
+# %% ../nbs/02_train.ipynb #f8a83cc3
+_LEAVES = ('kata_blog.core', 'kata_blog.data.fetch')
+_BY_REPR = (type(None), bool, int, float, complex, str, bytes, range, slice, type(...), torch.dtype, torch.device, torch.Size, np.dtype, np.generic, re.Pattern)
+
+def _namespace(obj):
+    "Globals of a function or class, and a function's closure."
+    if inspect.isclass(obj): return vars(sys.modules[obj.__module__])
+    names = dict(obj.__globals__)
+    for name, cell in zip(obj.__code__.co_freevars, obj.__closure__ or ()):
+        try: names[name] = cell.cell_contents
+        except ValueError: pass  # a function that will hold itself, or one that is defined later
+    return names
+
+def _patched(cls, source):
+    "Methods that were put on a class after its definition."
+    def flat(text): return '\n'.join(line.strip() for line in text.strip().splitlines())
+    functions = [inspect.unwrap(getattr(m, 'fget', None) or getattr(m, '__func__', m)) for m in vars(cls).values()]
+    written = [f for f in functions if inspect.isfunction(f) and f.__code__.co_filename != '<string>' and not f.__name__.startswith('__annotate')]  # not by dataclass or Python
+    return [f for f in written if flat(_source(f)) not in flat(source)]
+
+class _Trace:
+    "Walks from a function to all of ours that it reaches; `symbols` holds a hash for each by name."
+    def __init__(self, home): self.home, self.symbols = (home, '__main__'), {}
+
+    def label(self, module, name): return name if module in self.home else f'{module.removeprefix("kata_blog.")}.{name}'
+
+    def follow(self, obj):
+        "Note a function or class and go on to what it reaches, unless it is of others or was seen; its label."
+        obj = inspect.unwrap(getattr(obj, '__func__', obj))
+        module = getattr(obj, '__module__', None) or ''
+        label = self.label(module, getattr(obj, '__qualname__', repr(obj)))
+        mine = (module in self.home or _is_ours(module)) and (inspect.isclass(obj) or inspect.isfunction(obj))
+        if not mine or label in self.symbols or module in _LEAVES or f'kata_blog.{label}' in _LEAVES: return label
+        source = _source(obj)
+        self.symbols[label] = code_hash(source)
+        for method in _patched(obj, source) if inspect.isclass(obj) else (): self.follow(method)
+        for where, name, value in _reached(source, _namespace(obj), module):
+            text = self.text(value, f"'{label}' uses the global '{name}'")
+            if not _is_named(value): self.symbols[self.label(where, name)] = text_hash(text)
+        return label
+
+    def text(self, value, where):
+        "A value as text that is the same wherever the value is."
+        def parts(items): return ', '.join(self.text(v, where) for v in items)
+        kind = type(value).__name__
+        if isinstance(value, enum.Enum): return f'{self.follow(type(value))}.{value.name}'
+        if isinstance(value, _BY_REPR): return f'{kind} {value!r}'
+        if isinstance(value, (Tensor, np.ndarray)): return _array_text(value)
+        if isinstance(value, (list, tuple)): return f'{kind}({parts(value)})'
+        if isinstance(value, (set, frozenset)): return f'{kind}({", ".join(sorted(self.text(v, where) for v in value))})'
+        if isinstance(value, (dict, types.MappingProxyType)): return f'dict({parts(value.items())})'
+        if isinstance(value, functools.partial): return f'partial({parts((value.func, value.args, value.keywords))})'
+        if _is_named(value): return self.follow(value)
+        if _is_frozen(value): return f'{self.follow(type(value))}({parts((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))})'
+        raise KataError(f'once: {where}, a {kind}; what a call reaches must be code, or plain values that can be compared (numbers, text, tuples, frozen dataclasses, tensors): make it inside the function')
+
+def _is_named(value): return any(hasattr(value, a) for a in ('__qualname__', '__name__')) or isinstance(value, (types.UnionType, types.GenericAlias)) or type(value).__module__ == 'typing'
+
+def _is_frozen(value): return dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value).__dataclass_params__.frozen
+
+def _array_text(value):
+    value = torch.as_tensor(value).detach().cpu().contiguous()
+    return f'tensor {value.dtype} {tuple(value.shape)} {text_hash(value.flatten().view(torch.uint8).numpy().tobytes())}'
+
+def call_key(
+    fn, # a function of one argument, written with def in a module or a notebook cell
+    config, # a frozen dataclass
+)->tuple[str, dict]: # the key, 64 hexadecimal digits, and each reached symbol's own hash by name
+    "What `fn(config)` depends on, as a hash that is the same in the notebook, in the package and on every machine."
+    if not inspect.isfunction(inspect.unwrap(fn)) or fn.__name__ == '<lambda>': raise KataError(f'once: {fn!r} is no function with a name; write it with def')
+    if not _is_frozen(config): raise KataError(f'once: the configuration is {config!r}; it must be an object of a dataclass, declared with @dataclass(frozen=True)')
+    trace = _Trace(inspect.unwrap(fn).__module__)
+    parts = [trace.follow(fn), trace.text(config, f"the configuration {type(config).__name__} of '{fn.__name__}' holds an object")]
+    return text_hash(json.dumps([*parts, sorted(trace.symbols.items())])), trace.symbols
+
+# %% ../nbs/02_train.ipynb #0313832c
+def _pack(value, tensors):
+    "A value as JSON, its tensors moved to a list."
+    if isinstance(value, np.generic): value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)): return value
+    if isinstance(value, (Tensor, np.ndarray)):
+        tensors.append(torch.as_tensor(value).detach().cpu().clone(memory_format=torch.contiguous_format))
+        return {('tensor' if isinstance(value, Tensor) else 'array'): len(tensors) - 1}
+    if type(value) is list: return [_pack(v, tensors) for v in value]
+    if type(value) is tuple: return {'tuple': [_pack(v, tensors) for v in value]}
+    if isinstance(value, dict): return {'dict': [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
+    raise KataError(f'once: the result holds a {type(value).__name__}, {value!r:.60}; it may hold tensors, arrays, numbers, text, None, and lists, tuples and dictionaries of them')
+
+def _unpack(packed, tensors):
+    if isinstance(packed, list): return [_unpack(v, tensors) for v in packed]
+    if not isinstance(packed, dict): return packed
+    (kind, inside), = packed.items()
+    if kind == 'tensor': return tensors[str(inside)]
+    if kind == 'array': return tensors[str(inside)].numpy()
+    if kind == 'tuple': return tuple(_unpack(inside, tensors))
+    return {_unpack(k, tensors): _unpack(v, tensors) for k, v in inside}
+
+class Made(NamedTuple):
+    "Where a result comes from."
+    name:str # of the function
+    key:str # of the call, 64 hexadecimal digits
+    when:str # end of the computation, UTC, ISO 8601
+    device:str # what computed it
+    seconds:float # how long it took
+    torch:str # version
+    symbols:dict # hash of each function, class and constant that was reached
+
+class Result(NamedTuple):
+    "What a function gave, and where that comes from."
+    value:Any # as the function returned it, on the CPU
+    made:Made # about the original computation
+
+def _make(fn, config, key, symbols):
+    "Run, and time; the random state is left as if nothing had been run, as it is when the result is loaded."
+    began = time.perf_counter()
+    with keep_random_state(): value = fn(config)
+    if torch.cuda.is_available(): torch.cuda.synchronize()
+    seconds = round(time.perf_counter() - began, 3)
+    when = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    return value, Made(fn.__name__, key, when, device_name(pick_device()), seconds, torch.__version__, symbols)
+
+def _save(folder, value, made):
+    "Write a result whole: into a temporary folder, then renamed."
+    from safetensors.torch import save
+    tensors = []
+    packed = _pack(value, tensors)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'.{folder.name}.') as temporary:
+        new = Path(temporary)/'new'
+        write_atomic(new/'tensors.safetensors', save({str(i): t for i, t in enumerate(tensors)}))
+        write_atomic(new/'value.json', json.dumps(packed))
+        sums = {f.name: file_hash(f) for f in sorted(new.iterdir())}
+        write_atomic(new/'made.json', json.dumps({**made._asdict(), 'sha256': sums}, indent=1))
+        if folder.exists(): folder.rename(Path(temporary)/'old')
+        try: new.rename(folder)
+        except OSError:
+            if not folder.exists(): raise  # else another process was first; its result serves as well
+
+def _load(folder, key):
+    "A kept result, or None where there is none; one that is damaged is named."
+    from safetensors.torch import load
+    if not folder.exists(): return None
+    try:
+        about = json.loads((folder/'made.json').read_text())
+        for name, found in about.pop('sha256').items():
+            if file_hash(folder/name) != found: raise ValueError(f'{name} is not what was written')
+        if about['key'] != key: raise ValueError('it has another key')
+        tensors = load((folder/'tensors.safetensors').read_bytes())
+        return Result(_unpack(json.loads((folder/'value.json').read_text()), tensors), Made(**about))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        print(f'once: the kept {folder.name} is damaged ({type(e).__name__}: {e if isinstance(e, ValueError) else "unreadable"}); making it again', file=sys.stderr)
+
+def once(
+    fn, # a function of one argument, written with def; seeds itself from the configuration
+    config, # a frozen dataclass
+)->Result: # `value` and `made`
+    "`fn(config)`, run the first time and loaded ever after; `KATA_ONCE=off` runs it each time and keeps nothing."
+    mode = os.environ.get('KATA_ONCE') or 'on'
+    if mode not in ('on', 'off'): raise KataError(unknown('KATA_ONCE', 'value', mode, ['on', 'off']))
+    key, symbols = call_key(fn, config)
+    with tempfile.TemporaryDirectory() as passing:
+        folder = (run_dir()/'once' if mode == 'on' else Path(passing))/f'{fn.__name__}-{key[:16]}'
+        kept = _load(folder, key)
+        if kept is None:
+            _save(folder, *_make(fn, config, key, symbols))
+            kept = _load(folder, key)
+        return kept
+
+# %% ../nbs/02_train.ipynb #8d8a41fe
+_MOST_BYTES = 2_000_000
+
+def _halved(t):
+    "Half precision for matrices and kernels whose values it can hold."
+    half = t.half() if t.is_floating_point() and t.ndim > 1 else t
+    return (half if half.isfinite().all() or not t.isfinite().all() else t).detach().cpu().clone(memory_format=torch.contiguous_format)
+
+def _weights_file(folder, subject):
+    if not re.fullmatch(r'[a-z][a-z0-9_]*', subject): raise KataError(f"weights: '{subject}' is no subject; use the module's name, as in classifier")
+    return Path(folder)/f'{subject}.safetensors'
+
+def save_weights(
+    model:nn.Module, # small: at most 2 MB when stored
+    subject:str, # the module that the model belongs to, such as `classifier`
+    made:Made|None=None, # where it comes from; its key and time are stored with it
+)->Path: # the file
+    "Store a model's weights in half precision, for the package where the run is a published one, else in the run's folder."
+    from safetensors.torch import save
+    path = _weights_file(os.environ.get('KATA_WEIGHTS') or run_dir()/'weights', subject)
+    about = {'subject': subject, **({'key': made.key, 'when': made.when} if made else {})}
+    data = save({n: _halved(t) for n, t in model.state_dict().items()}, {'kata': json.dumps(about)})  # one item: safetensors writes several in no fixed order
+    if len(data) > _MOST_BYTES:
+        raise KataError(f'save_weights: {subject} takes {len(data) / 1e6:.1f} MB and at most {_MOST_BYTES / 1e6:.0f} MB are shipped; take a smaller model, or leave it in run_dir()')
+    return write_atomic(path, data)
+
+def _first_difference(have, need):
+    for name in sorted(have.keys() | need.keys()):
+        if name not in have: return f"'{name}' is missing"
+        if name not in need: return f"'{name}' is not in the model"
+        if have[name].shape != need[name].shape: return f"'{name}' is {tuple(have[name].shape)} and the model needs {tuple(need[name].shape)}"
+
+def load_weights(
+    model:nn.Module, # of the size that was stored; changed in place
+    subject:str, # the module that the model belongs to, such as `classifier`
+    folder:str|Path|None=None, # default: the package's own weights
+)->nn.Module: # the same model, in evaluation mode
+    "Load a model's stored weights."
+    from safetensors.torch import load
+    path = _weights_file(folder or importlib.resources.files('kata_blog')/'weights', subject)
+    if not path.exists(): raise KataError(f'load_weights: there is no {path.name}; known: {", ".join(sorted(p.stem for p in path.parent.glob("*.safetensors"))) or "none"}')
+    try: found = load(path.read_bytes())
+    except Exception as e: raise KataError(f'load_weights: {path.name} is damaged ({e}); install the package again') from None
+    wrong = _first_difference(found, model.state_dict())
+    if wrong: raise ShapeError(f'load_weights: {path.name} does not fit the model: {wrong}; build the model with the configuration it was trained with')
+    model.load_state_dict(found)
+    return model.eval()
