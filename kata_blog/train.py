@@ -237,9 +237,9 @@ def fit_model(
 def predict_all(
     model:nn.Module, # placed where `batches` lies
     batches:Batches, # not shuffled; the target in it is not used
-    amp:bool|None=None, # forward pass in bfloat16; default: where `bf16_helps`
+    amp:bool|None=False, # forward pass in bfloat16; None: where `bf16_helps`
 )->Tensor: # the model's answers in order, float32, on the CPU
-    "Run a model over a whole set, in evaluation mode."
+    "Run a model over a whole set, in evaluation mode and in full precision."
     if batches.shuffle: raise KataError('predict_all: the batches are shuffled, so that answers could not be matched to rows; make them with shuffle=False')
     training = model.training
     place(model, batches.device).eval()
