@@ -270,6 +270,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'kata_blog.press.render._thumbnail': ('press/render.html#_thumbnail', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._unresolved': ( 'press/render.html#_unresolved',
                                                                                 'kata_blog/press/render.py'),
+                                        'kata_blog.press.render._with_listings': ( 'press/render.html#_with_listings',
+                                                                                   'kata_blog/press/render.py'),
                                         'kata_blog.press.render.build': ('press/render.html#build', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render.card': ('press/render.html#card', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render.listings': ('press/render.html#listings', 'kata_blog/press/render.py'),
