@@ -334,6 +334,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'kata_blog.press.stage.Page.address': ('press/stage.html#page.address', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage.Staged': ('press/stage.html#staged', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._base': ('press/stage.html#_base', 'kata_blog/press/stage.py'),
+                                       'kata_blog.press.stage._checked': ('press/stage.html#_checked', 'kata_blog/press/stage.py'),
+                                       'kata_blog.press.stage._commit': ('press/stage.html#_commit', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._config_files': ( 'press/stage.html#_config_files',
                                                                                 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._device': ('press/stage.html#_device', 'kata_blog/press/stage.py'),

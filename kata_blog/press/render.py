@@ -137,7 +137,7 @@ class Finisher:
         if 'width' not in rest and 'width' in facts and 'height' in facts: rest += f' width="{facts["width"]}" height="{facts["height"]}"'
         if 'ground-' not in rest and facts.get('ground') == 'light':
             rest = re.sub(r'class="', 'class="ground-light ', rest, count=1) if 'class="' in rest else rest + ' class="ground-light"'
-        return rest + ('' if 'loading=' in rest else ' loading="lazy" decoding="async"')
+        return rest + ('' if 'loading=' in rest else ' loading="lazy"')
 
     def finish(self,
         text:str, # HTML of a page
@@ -293,7 +293,7 @@ def _page_facts(printed, staged):
     source = f'https://github.com/{s.repository}/blob/{s.branch}/{_below(page.source)}' if s.repository and page.is_post else ''
     home, author = page.address == PurePosixPath('index.html'), front.get('author') if isinstance(front.get('author'), str) else ''
     facts = {'title': str(front.get('title') or page.path.stem), 'subtitle': front.get('subtitle'), 'description': front.get('description'), 'kind': 'home' if home else 'post' if page.is_post else 'plain',
-             'week': kata.get('week'), 'module': kata.get('module') if page.path.parts[0] != 'index' else None, 'author': author, 'minutes': minutes(printed.words), 'is_post': page.is_post,
+             'week': kata.get('week'), 'module': kata.get('module'), 'author': author, 'minutes': minutes(printed.words), 'is_post': page.is_post,
              'categories': _list(front.get('categories')), 'source': source, 'toc': toc if printed.options.get('toc') and len(printed.body.headings) > 1 and not home else [], **_date(front),
              'base': urllib.parse.urlsplit(s.address).path.rstrip('/') + '/' if page.address == PurePosixPath('404.html') and s.address else ''}
     return facts | {'facts': any(facts[k] for k in ('date', 'author', 'is_post', 'module', 'categories'))}
