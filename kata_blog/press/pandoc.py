@@ -246,9 +246,12 @@ def _outputs(draft, cell):
     return [(kind, _div(f'.cell-output .cell-output-{kind}', text) if kind != 'asis' else text) for kind, text in found]
 
 # %% ../../nbs/press/07_pandoc.ipynb #a45c499c
+_WIDE = 84  # characters a line of code may have in the text column; longer ones may use the margin
+
 def _code_block(draft, cell):
     language = (draft.note.raw.get('metadata', {}).get('kernelspec') or {}).get('language') or 'python'
-    block = _fence(cell.code.strip('\n'), f'.{language} .cell-code')
+    wide = ' .wide' if max(map(len, cell.code.split('\n'))) > _WIDE else ''
+    block = _fence(cell.code.strip('\n'), f'.{language} .cell-code{wide}')
     fold = draft.option(cell, 'code-fold', False)
     if not fold: return block
     summary = html.escape(str(draft.option(cell, 'code-summary', 'Code')))

@@ -137,7 +137,7 @@ class Finisher:
         if 'width' not in rest and 'width' in facts and 'height' in facts: rest += f' width="{facts["width"]}" height="{facts["height"]}"'
         if 'ground-' not in rest and facts.get('ground') == 'light':
             rest = re.sub(r'class="', 'class="ground-light ', rest, count=1) if 'class="' in rest else rest + ' class="ground-light"'
-        return rest + ('' if 'loading=' in rest else ' loading="lazy" decoding="async"')
+        return rest + ('' if 'loading=' in rest else ' loading="lazy"')
 
     def finish(self,
         text:str, # HTML of a page
@@ -221,7 +221,7 @@ def listings(
         if not isinstance(listing, dict): listing = {} if listing is True else {'contents': listing}
         chosen = _sorted(_chosen(listing, printed.page, everything), listing.get('sort'))[:listing.get('max-items')]
         level = 3 if any(h['level'] == 2 for h in printed.body.headings[-1:]) else 2
-        found.append({'id': listing.get('id', n), 'type': listing.get('type', 'default'), 'label': listing.get('label', 'Posts'), 'level': level,
+        found.append({'id': str(listing.get('id') or f'listing-{n}'), 'type': listing.get('type', 'default'), 'label': listing.get('label', 'Posts'), 'level': level,
                       'cards': [card(p, finisher, printed.page) for p in chosen]})
     return found
 
@@ -293,7 +293,7 @@ def _page_facts(printed, staged):
     source = f'https://github.com/{s.repository}/blob/{s.branch}/{_below(page.source)}' if s.repository and page.is_post else ''
     home, author = page.address == PurePosixPath('index.html'), front.get('author') if isinstance(front.get('author'), str) else ''
     facts = {'title': str(front.get('title') or page.path.stem), 'subtitle': front.get('subtitle'), 'description': front.get('description'), 'kind': 'home' if home else 'post' if page.is_post else 'plain',
-             'week': kata.get('week'), 'module': kata.get('module') if page.path.parts[0] != 'index' else None, 'author': author, 'minutes': minutes(printed.words), 'is_post': page.is_post,
+             'week': kata.get('week'), 'module': kata.get('module'), 'author': author, 'minutes': minutes(printed.words), 'is_post': page.is_post,
              'categories': _list(front.get('categories')), 'source': source, 'toc': toc if printed.options.get('toc') and len(printed.body.headings) > 1 and not home else [], **_date(front),
              'base': urllib.parse.urlsplit(s.address).path.rstrip('/') + '/' if page.address == PurePosixPath('404.html') and s.address else ''}
     return facts | {'facts': any(facts[k] for k in ('date', 'author', 'is_post', 'module', 'categories'))}
@@ -307,6 +307,14 @@ def _unresolved(printed):
     for name in printed.body.unresolved:
         yield Problem(shown_path(printed.page.source), f"@{name} names no figure, table or equation of the page; mend the reference or give the cell `#| label: {name}`")
 
+def _with_listings(body, found):
+    "Each listing in the empty div that bears its name, else at the end."
+    for listing in found:
+        cards = _templates().get_template('listing.html').render(listing=listing)
+        place = re.compile(rf'<div id="{re.escape(html.escape(listing["id"]))}">\s*</div>')
+        body = place.sub(lambda m: cards, body, count=1) if place.search(body) else body + cards
+    return body
+
 def page_html(
     printed:Printed, # a printed page
     everything:list, # all `Printed`
@@ -316,9 +324,9 @@ def page_html(
     "A whole page."
     page = printed.page
     nav = {side: _nav(staged, page, side) for side in ('left', 'right')}
+    body = _with_listings(finisher.finish(printed.body.html, page), listings(printed, everything, finisher))
     return _templates().get_template('page.html').render(
-        site=_site(staged), page=_page_facts(printed, staged), nav=nav, root=up(page.path), body=finisher.finish(printed.body.html, page),
-        listings=listings(printed, everything, finisher), icon=_icon(), trace=TRACE, early=_EARLY)
+        site=_site(staged), page=_page_facts(printed, staged), nav=nav, root=up(page.path), body=body, icon=_icon(), trace=TRACE, early=_EARLY)
 
 # %% ../../nbs/press/07_render.ipynb #c9a48c4c
 @dataclass

@@ -11,9 +11,10 @@ import datetime, fnmatch, json, os, re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 import yaml
-from ..core import ConfigError, KataError, text_hash, write_atomic
-from .claims import Problem, bind, prose_only, published, shown_path
-from .note import Note, note_paths, page_stem, parameters, read_note
+from ..core import ConfigError, KataError, NoteError, write_atomic
+from .claims import Problem, bind, prose_only, shown_path
+from .note import Note, note_paths, page_stem, read_note
+from .record import published, read_records
 from .settings import Settings, read_settings, site_config
 
 # %% ../../nbs/press/06_stage.ipynb #bb038fa7
@@ -90,7 +91,7 @@ def _target(text): return re.split(r'[?#]', text.strip('<>'), maxsplit=1)[0]
 
 def _resolve(target, folder):
     "A relative target as a path below the project's pages; None where it climbs out."
-    path = PurePosixPath(os.path.normpath(folder/target.lstrip('/') if not target.startswith('/') else target.lstrip('/')))
+    path = PurePosixPath(os.path.normpath(PurePosixPath('' if target.startswith('/') else folder)/target.lstrip('/')))
     return None if path.parts[:1] == ('..',) else path
 
 def staged_links(
@@ -103,8 +104,7 @@ def staged_links(
         path = _resolve(_target(m['target']), folder) if is_local(m['target']) else None
         if path not in pages: return m[0]
         if pages[path] is None: return m['text']
-        return m[0].replace(path.name, pages[path].name, 1) if path.name in m['target'] and path.name not in m['text'] else \
-            f"[{m['text']}]({m['target'].replace(path.name, pages[path].name)}{m['title'] or ''})"
+        return f"{m['bang']}[{m['text']}]({m['target'].replace(path.name, pages[path].name)}{m['title'] or ''})"
     prose = prose_only(markdown)
     for m in reversed(list(_LINK.finditer(prose))):
         whole = _LINK.match(markdown, m.start())
@@ -147,8 +147,13 @@ def _metrics(metrics):
     rows = [f"| {k.replace('_', ' ')} | {m['value']:.4g} | {format(m['sd'], '.2g') if m.get('sd') is not None else '–'} | {m.get('n', '–')} |" for k, m in metrics.items()]
     return ['| metric | mean | sd | n |', '|:--|--:|--:|--:|', *rows, ''] if rows else []
 
+def _commit(commit, repository):
+    if not commit: return ''
+    return f'[`{commit}`](https://github.com/{repository}/commit/{commit})' if repository and not commit.endswith('-dirty') else f'`{commit}`'
+
 def record_markdown(
     record:dict, # the record that the page shows
+    repository:str='', # owner/name on GitHub, for a link to the commit
 )->str: # markdown with the heading that claims link to
     "The box at the end of a post: how its results were made."
     memory, data = record.get('peak_memory_mb'), record.get('data') or []
@@ -157,7 +162,7 @@ def record_markdown(
         'Data': '; '.join(' '.join(str(d[k]) for k in ('name', 'version', 'variant') if d.get(k)) for d in data),
         'Parameters': ', '.join(f'`{k} = {v!r}`' for k, v in (record.get('parameters') or {}).items()),
         'Versions': ', '.join(f'{k} {v}' for k, v in (record.get('versions') or {}).items()),
-        'Commit': f"`{str(record['commit'])[:10]}`" if record.get('commit') else '', 'Record': f"`{record['id']}`" if record.get('id') else ''}
+        'Commit': _commit(record.get('commit'), repository), 'Record': f"`{record['id']}`" if record.get('id') else ''}
     lines = [f'{k}\n:   {v}\n' for k, v in facts.items() if v]
     opening = f"This page shows the `{record['profile']}` profile, run on {day(record.get('started', ''))}. The numbers in the text come from this run."
     return '\n'.join(['## How this was run {#how-this-was-run}', '', '::: {.run-record}', opening, '', *_metrics(record.get('metrics') or {}), *lines, ':::'])
@@ -203,11 +208,12 @@ def staged_note(
     text, # function from a markdown cell's text to its staged text
     record:dict|None=None, # of a post: the record that its page shows
     is_post:bool=False, # True for a note of `posts/`
+    repository:str='', # owner/name on GitHub
 )->tuple[Page, str]: # the page and the staged file's content
     "One note as Quarto understands it."
     front, found = _front(note, is_post, record), list(_staged_cells(note, text, is_post))
     numbers, cells = [i for i, _ in found], [c for _, c in found]
-    if record: cells, numbers = [*cells, dict(cell_type='markdown', metadata={}, source=record_markdown(record), id='record')], [*numbers, None]
+    if record: cells, numbers = [*cells, dict(cell_type='markdown', metadata={}, source=record_markdown(record, repository), id='record')], [*numbers, None]
     return Page(note.path, path, front, [None, *numbers], is_post), _file_of(note, front, cells)
 
 # %% ../../nbs/press/06_stage.ipynb #780f8bf5
@@ -231,9 +237,16 @@ def _read_all(root, problems):
     "The notes of a project by their path below the pages' folder."
     base, found = _base(root), {}
     for path in note_paths(root):
-        try: found[PurePosixPath(path.relative_to(base).as_posix())] = read_note(path)
+        try: found[PurePosixPath(path.relative_to(base).as_posix())] = _checked(read_note(path), root)
         except KataError as e: problems.append(_problem(path, e))
     return found
+
+def _checked(note, root):
+    "A post has to say what it is before it can be listed."
+    if note.path.parent != root/'nbs'/'posts': return note
+    for key, example in dict(title='title: A first classifier', date='date: 2026-11-23').items():
+        if not note.front.get(key): raise NoteError(f'{note.path}, cell 1: the front matter has no {key}; needed a first raw cell with `---` lines around `{example}`')
+    return note
 
 def _base(root): return root/'nbs' if (root/'nbs').is_dir() else root
 
@@ -255,14 +268,13 @@ def _why_not(note, record, needs_record):
     if note.front.get('draft') is True: return 'a draft'
     if needs_record and record is None: return f'no passed record of a published run; run it: kata run {note.stem}'
 
-def _records(root, notes, problems):
+def _records(notes, problems):
     "Page stem to the records of each post, newest first."
     found = {}
     for path, note in notes.items():
         if path.parent != PurePosixPath('posts'): continue
-        file = note.path.parent/'records'/f'{note.path.stem}.json'
-        try: found[note.stem] = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else []
-        except ValueError as e: problems.append(Problem(shown_path(file), f'no JSON ({e}); restore it from git'))
+        try: found[note.stem] = read_records(note.path)
+        except KataError as e: problems.append(_problem(note.path.parent/'records'/f'{note.path.stem}.json', e))
     return found
 
 def _names(notes, moved):
@@ -321,12 +333,12 @@ def _texts(note, path, names, shown, records):
     pages = {p: names[p] if p in shown else None for p in names}
     return lambda text: staged_links(bind(text, note, records), path.parent, pages)
 
-def _stage_notes(notes, names, shown, records, problems):
+def _stage_notes(notes, names, shown, records, repository, problems):
     pages, files = [], {}
     for path in shown:
         note, is_post = notes[path], path.parent == PurePosixPath('posts')
         record = published(records.get(note.stem, [])) if is_post else None
-        try: page, files[names[path]] = staged_note(note, names[path], _texts(note, path, names, shown, records), record, is_post)
+        try: page, files[names[path]] = staged_note(note, names[path], _texts(note, path, names, shown, records), record, is_post, repository)
         except KataError as e: problems.append(_problem(note.path, e))
         else: pages.append(page)
     return pages, files
@@ -346,10 +358,10 @@ def stage(
     out, base, problems = Path(out or root/'.kata'/'stage'), _base(root), []
     config, settings, is_blog = site_config(root), read_settings(root), (root/'settings.ini').is_file()
     notes = {p: n for p, n in _read_all(root, problems).items() if _is_page(p, config)}
-    names, records = _names(notes, moved=base != root), _records(root, notes, problems)
+    names, records = _names(notes, moved=base != root), _records(notes, problems)
     why = {p: _why_not(n, published(records.get(n.stem, [])), is_blog and p.parent == PurePosixPath('posts')) for p, n in notes.items()}
     shown = [p for p in notes if not why[p]]
-    pages, files = _stage_notes(notes, names, shown, records, problems)
+    pages, files = _stage_notes(notes, names, shown, records, settings.repository, problems)
     if is_blog:
         for path, text in _made_pages(root, notes, names, shown, files).items():
             files[path] = text

@@ -151,7 +151,8 @@ local function convert(request)
     Figure = function(f) return counter:plain_figure(f) end,
     Table = function(t) return counter:table(t), false end,
     Para = function(p) return counter:equation(p) end,
-    Image = image})
+    Image = image,
+    Math = function(m) return m.mathtype == 'DisplayMath' and pandoc.Span({m}, {class = 'math-display'}) or nil, false end})
   doc = doc:walk({Cite = function(c) return counter:reference(c, unresolved) end})
   if request.bibliography then
     doc.meta.bibliography = request.bibliography
