@@ -1,0 +1,48 @@
+# Each command makes what it needs: `make site` prints the blog, `make test` checks everything.
+# Another Python: `make clean site PYTHON=python3.13`.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+site: .venv/press  ## export the modules and print the site
+	$(BIN)/nbdev-export
+	$(BIN)/kata build
+
+test: .venv/test  ## the tests, the library notebooks, and every post on its smoke profile
+	$(BIN)/pytest
+	$(BIN)/nbdev-test --skip_folder_re '^[_.]|^posts$$'
+	$(BIN)/kata run --profile smoke
+
+bench: .venv/test  ## ratios against peers
+	@for bench in benchmarks/*.py; do echo "$$bench"; $(BIN)/python "$$bench" || exit 1; done
+
+hooks: .venv/press  ## git hooks that keep notebooks clean and mergeable
+	$(BIN)/nbdev-install-hooks
+
+clean:  ## remove what these commands made
+	rm -rf .venv _site build dist *.egg-info .pytest_cache
+	find kata_blog tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# An interrupted step leaves no target behind, so the next call starts it again.
+.DELETE_ON_ERROR:
+.PHONY: site test bench hooks clean
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 15) or sys.exit(f"make: $(PYTHON) is Python {v[0]}.{v[1]}; needed 3.11 to 3.14; name another with PYTHON=python3.13")'
+	$(PYTHON) -m venv --clear .venv
+
+# The package alone goes in beside the press: its own needs are torch and fastai, which no page needs.
+.venv/press: .venv/pyvenv.cfg constraints.txt pyproject.toml
+	@echo 'installing what the press needs'
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["press"], sep="\n")' > $@.txt
+	@$(PIP) install -q -c constraints.txt -r $@.txt
+	@$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+# fastai asks for torchvision, which does not import beside every build of torch and then breaks others that try it.
+.venv/test: .venv/press
+	@echo 'installing what models and tests need (torch: minutes where the network is slow)'
+	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[test]'
+	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(PIP) uninstall -q -y torchvision
+	@touch $@
