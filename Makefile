@@ -11,7 +11,7 @@ site: .venv/press  ## export the modules and print the site
 
 test: .venv/test  ## the tests, the library notebooks, and every post on its smoke profile
 	$(BIN)/pytest
-	$(BIN)/nbdev-test --skip_folder_re '^[_.]|^posts$$'
+	$(BIN)/nbdev-test --skip-folder-re '^[_.]|^posts$$'
 	$(BIN)/kata run --profile smoke
 
 bench: .venv/test  ## ratios against peers
