@@ -265,6 +265,12 @@ def test_checksum_of_the_home(tmp_path, kind):
     # the third kind says nothing of the bytes after the first megabyte
     assert any('pinned' in line for line in lines) == (kind == 'fastai')
 
+def test_digests_of_abc(tmp_path):
+    (tmp_path/'abc').write_text('abc')  # as in RFC 1321 and FIPS 180-2
+    assert data.digest(tmp_path/'abc', 'md5') == 'md5:900150983cd24fb0d6963f7d28e17f72'
+    assert data.digest(tmp_path/'abc') == 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+    with pytest.raises(DataError, match="unknown kind of checksum 'md'"): data.digest(tmp_path/'abc', 'md')
+
 def test_fastai_checksum_is_length_and_first_megabyte(tmp_path):
     big, same_start = tmp_path/'big', tmp_path/'same'
     big.write_bytes(b'a' * (2**20 + 1))
