@@ -211,14 +211,14 @@ def _returns_value(fn):
     left = list(fn.body)
     while left:
         node = left.pop()
-        if isinstance(node, (ast.Yield, ast.YieldFrom)) or isinstance(node, ast.Return) and node.value is not None: return True
+        if isinstance(node, ast.YieldFrom) or isinstance(node, (ast.Return, ast.Yield)) and node.value is not None: return True
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)): left += ast.iter_child_nodes(node)
     return False
 
 def _function_faults(fn, lines):
     fields = _parameters(fn)
-    if _returns_value(fn) and not fn.returns: yield 'no type and docment for the return value'
-    elif fn.returns and ast.unparse(fn.returns) != 'None': fields.append(('the return value', fn.returns.lineno, fn.returns.end_lineno))
+    if fn.returns and ast.unparse(fn.returns) != 'None': fields.append(('the return value', fn.returns.lineno, fn.returns.end_lineno))
+    elif _returns_value(fn): fields.append(('the return value', fn.body[0].lineno - 1, fn.body[0].lineno - 1))  # `): # what`
     for name in _undocumented(fields, *lines): yield f'no docment for {name}'
 
 def _class_faults(cls, lines):
@@ -302,10 +302,12 @@ def weights_are_small(root):
 
 # What a reader is told to type
 
+def _blocks(text, *languages):
+    return [block for language, block in re.findall(r'^```(\w*)\n(.*?)^```$', text, re.M | re.S) if language in languages]
+
 def _commands(text):
     "Shell lines of a page: those in fences, and inline code that begins with one of our programs."
-    fenced = re.findall(r'^```(?:sh|bash|console|text)?\n(.*?)^```', text, re.M | re.S)
-    lines = [l.strip().removeprefix('$ ') for block in fenced for l in block.splitlines()]
+    lines = [l.strip().removeprefix('$ ') for block in _blocks(text, 'sh', 'bash', 'console') for l in block.splitlines()]
     lines += re.findall(r'(?<!`)`((?:make|kata)\s[^`\n]+)`(?!`)', text)
     words = [shlex.split(l, comments=True) for l in lines if re.match(r'(?:\w+=\S+ )*(make|kata)\b', l)]
     return [[w for w in ws if not re.match(r'[A-Z_]+=', w)] for ws in words]
@@ -327,7 +329,7 @@ def _command_fault(program, words, targets):
 def _python_faults(text, root):
     "Names of ours that a page's Python imports and that do not exist."
     known = {m.name: m for m in modules(root)}
-    for block in re.findall(r'^```python\n(.*?)^```', text, re.M | re.S):
+    for block in _blocks(text, 'python'):
         for node in ast.walk(ast.parse(block)):
             if not isinstance(node, ast.ImportFrom) or (node.module or '').split('.')[0] != PACKAGE: continue
             module = node.module.partition('.')[2]
