@@ -8,7 +8,7 @@ __all__ = ['pick_device', 'device_name', 'place', 'bf16_helps', 'half_forward', 
            'load_weights']
 
 # %% ../nbs/02_train.ipynb #32cc69f8
-import ast, dataclasses, enum, functools, importlib.resources, inspect, json, linecache, math, os, platform, random, re, symtable, sys, tempfile, textwrap, time, types
+import ast, dataclasses, enum, functools, importlib.resources, inspect, json, linecache, math, os, platform, random, re, shutil, symtable, sys, tempfile, textwrap, time, types
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -95,9 +95,11 @@ def seed_all(
 def keep_random_state():
     "Leave the generators of Python, NumPy and torch as they were found."
     before = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(): yield
-    random.setstate(before[0])
-    np.random.set_state(before[1])
+    try:
+        with torch.random.fork_rng(): yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
 
 # %% ../nbs/02_train.ipynb #87db2cf3
 class Batches:
@@ -190,6 +192,7 @@ class _Curve:
         names = ['valid_loss', *(m.__name__ for m in self.metrics)] if self.epochs else []
         return {'loss': torch.stack(self.loss).tolist(), 'lr': self.lr, **dict(zip(names, map(list, zip(*self.epochs))))}
 
+# %% ../nbs/02_train.ipynb #afba79f1
 def _learner(model, train, valid, opt, loss, cbs):
     "A `Learner` that prints nothing, records nothing and keeps the optimiser's own rates."
     from fastai.callback.core import TrainEvalCallback
@@ -233,6 +236,7 @@ def fit_model(
         raise KataError(f'fit_model: the loss became {curve.loss[bad].item()} at step {bad} of {epochs * len(train)} with lr={curve.lr[bad]:.3g}; lower the learning rate or look at what that step was fed')
     return curve.as_dict()
 
+# %% ../nbs/02_train.ipynb #bb9ae474
 @torch.no_grad()
 def predict_all(
     model:nn.Module, # placed where `batches` lies
@@ -453,13 +457,12 @@ def _save(folder, value, made):
         write_atomic(new/'value.json', json.dumps(packed))
         sums = {f.name: file_hash(f) for f in sorted(new.iterdir())}
         write_atomic(new/'made.json', json.dumps({**made._asdict(), 'sha256': sums}, indent=1))
-        if folder.exists(): folder.rename(Path(temporary)/'old')
         try: new.rename(folder)
         except OSError:
             if not folder.exists(): raise  # else another process was first; its result serves as well
 
 def _load(folder, key):
-    "A kept result, or None where there is none; one that is damaged is named."
+    "A kept result, or None where there is none; one that is damaged is named and removed."
     from safetensors.torch import load
     if not folder.exists(): return None
     try:
@@ -471,6 +474,7 @@ def _load(folder, key):
         return Result(_unpack(json.loads((folder/'value.json').read_text()), tensors), Made(**about))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         print(f'once: the kept {folder.name} is damaged ({type(e).__name__}: {e if isinstance(e, ValueError) else "unreadable"}); making it again', file=sys.stderr)
+        shutil.rmtree(folder)
 
 def once(
     fn, # a function of one argument, written with def; seeds itself from the configuration
