@@ -1,234 +1,223 @@
-"run, record, stale: what a run says of itself, what is kept of it, and when it no longer holds."
-import json, shutil, subprocess, threading, time
+"run: what a run says of itself, what stops it, and that it leaves nothing else behind."
+import os, re, signal, subprocess, sys, time
 from pathlib import Path
 import pytest
 import kata_blog
-from kata_blog.core import KataError, NoteError
-from kata_blog.press.note import read_note
-from kata_blog.press.record import keep, published, read_records, record_path
-from kata_blog.press.run import collapse_returns, run_note
-from kata_blog.press.stale import post_key, reached_modules, status
+from kata_blog.core import NoteError
+from kata_blog.press.run import evaluated, run_note, settle, tidy
+from making import snapshot, write_post
 
-PROFILES = 'title: Adding\nkata: {week: 1, profiles: {cpu: {n: 10}, smoke: {n: 2}}}'
-
-def write_post(root, codes, name='01_adding', front=PROFILES):
-    path = root/'nbs'/'posts'/f'{name}.ipynb'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (root/'_quarto.yml').write_text('')
-    cells = [dict(cell_type='raw', metadata={}, id='front', source=f'---\n{front}\n---')]
-    cells += [dict(cell_type='code', metadata={}, id=f'c{i}', source=s, outputs=[], execution_count=None) for i, s in enumerate(codes, 2)]
-    path.write_text(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)))
-    return read_note(path)
+REPORT = 'from kata_blog.core import report\n'
 
 @pytest.fixture
 def ran(tmp_path):
     "Run a post of some cells; the run."
-    def go(*codes, profile='full', **kw): return run_note(write_post(tmp_path, codes), profile, root=tmp_path, **kw)
+    def go(*codes, profile='full', **kw): return run_note(write_post(tmp_path, codes), profile, tmp_path, **kw)
     return go
 
-def texts(run, cell): return [''.join(o.get('text') or o['data']['text/plain']) for o in run.notebook['cells'][cell]['outputs']]
-
-# run
+def outputs(run, cell): return run.notebook['cells'][cell - 1]['outputs']
+def texts(run, cell): return [''.join(o.get('text') or o['data']['text/plain']) for o in outputs(run, cell)]
 
 def test_a_run_tells_what_happened(ran):
-    run = ran('#| parameters\nn = 100', 'import numpy\nfrom kata_blog.core import report\nreport(total=numpy.arange(n).sum())\nprint("a")\nn')
-    assert (run.ended, run.metrics) == ('passed', {'total': {'value': 4950}})
-    assert [c['index'] for c in run.cells] == [2, 3] and all(c['seconds'] >= 0 for c in run.cells)
-    assert run.peak_memory_mb > 10 and run.device['cores'] >= 1 and run.device['name']
-    assert run.versions['numpy'] == __import__('numpy').__version__ and 'matplotlib' not in run.versions
-    assert texts(run, 2) == ['a\n', 'total 4950', '100']
+    run = ran('#| parameters\nn = 100', f'import numpy\n{REPORT}report(total=numpy.arange(n).sum(), n=3)\nprint("a")\nprint("b")\nn')
+    assert (run.ended, run.cell, run.error) == ('passed', None, None)
+    assert run.metrics == {'total': {'value': 4950, 'n': 3}}
+    assert [(c['index'], c['id']) for c in run.cells] == [(2, 'c2'), (3, 'c3')] and all(0 <= c['seconds'] < run.seconds for c in run.cells)
+    assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', run.started)
+    assert run.device['kind'] == 'cpu' and run.device['cores'] >= 1 and run.device['name']
+    assert run.versions['numpy'] == __import__('numpy').__version__ and run.versions['python'] == '.'.join(map(str, sys.version_info[:3]))
+    assert not {'matplotlib', 'execnb', 'ipython', 'kata_blog', 'PyYAML'} & set(run.versions)
+    assert texts(run, 3) == ['a\nb\n', 'total 4950 (n=3)', '100']
+
+def test_versions_go_by_the_names_of_the_registry(ran):
+    assert {'PyYAML', 'fastcore'} <= set(ran('import yaml\nfrom fastcore.test import test_eq\nimport json').versions)
+
+def test_a_project_imports_its_own_modules(tmp_path, ran):
+    (tmp_path/'kata_blog').mkdir()
+    (tmp_path/'kata_blog'/'__init__.py').write_text('')
+    (tmp_path/'kata_blog'/'halves.py').write_text('import yaml\ndef half(x): return x/2')
+    run = ran('from kata_blog.halves import half\nhalf(3)')
+    assert run.ended == 'passed' and texts(run, 2) == ['1.5'] and 'PyYAML' in run.versions
+
+def test_data_that_was_used_is_named(tmp_path, ran):
+    (tmp_path/'kata_blog').mkdir()
+    (tmp_path/'kata_blog'/'__init__.py').write_text('')
+    (tmp_path/'kata_blog'/'data.py').write_text('def used(): return [dict(name="tones", version="2", variant="original")]')
+    assert ran('import kata_blog.data').data == [dict(name='tones', version='2', variant='original')]
+    assert ran('1').data == []
+
+def test_memory_is_that_of_the_run_alone(ran):
+    held = bytearray(400 * 2**20)  # the parent's, which a child's `ru_maxrss` would count
+    assert 20 < ran('x = 1').peak_memory_mb < 300 < len(held)
+    assert ran('x = bytearray(300 * 2**20)').peak_memory_mb > 300
 
 def test_pictures_are_counted(ran):
     run = ran('import matplotlib.pyplot as plt', 'plt.plot([1, 2]);', 'plt.plot([1]); plt.show(); plt.plot([2]); plt.show()')
-    assert run.ended == 'passed' and run.figures == 3
+    assert run.ended == 'passed' and run.figures == 3 and list(outputs(run, 3)[0]['data']) == ['text/plain', 'image/png']
 
-def test_a_run_leaves_the_project_as_it_was(tmp_path, ran):
-    note = write_post(tmp_path, ['1'])
-    before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
-    run_note(note, root=tmp_path)
-    assert {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()} == before
+def test_a_run_leaves_the_project_as_it_was(tmp_path):
+    note = write_post(tmp_path, ['1', '1/0'])
+    before = snapshot(tmp_path)
+    run_note(note, 'full', tmp_path)
+    assert snapshot(tmp_path) == before
+    assert [p.name for p in (tmp_path/'.kata'/'runs'/'adding').iterdir()] == ['log.txt']
+
+def test_a_post_gets_its_folders(tmp_path, ran):
+    run = ran('import os\nfrom pathlib import Path\nfrom kata_blog.core import run_dir\n(run_dir()/"big.bin").write_text("x")\n'
+              '(Path(os.environ["KATA_WEIGHTS"])/"adding.safetensors").write_bytes(b"w")\nPath.cwd().name')
+    assert run.weights == {'adding.safetensors': b'w'} and texts(run, 2) == ["'posts'"]
+    assert {p.name for p in (tmp_path/'.kata'/'runs'/'adding').iterdir()} == {'big.bin', 'log.txt'}
+
+def test_a_pickle_is_no_weights(ran):
+    run = ran('import os\nopen(os.environ["KATA_WEIGHTS"] + "/adding.pkl", "w").close()')
+    assert run.ended == 'failed' and 'adding.pkl' in run.error and '.safetensors' in run.error and run.notebook is None
 
 FAULTS = [
     (['x = 1', 'y = 2\n\n1/0'], 3, 'cell 3, line 3: ZeroDivisionError: division by zero'),
     (['def f():\n    return [][1]', 'x = 0\nf()'], 3, 'cell 3, line 2: IndexError: list index out of range'),
+    (['#| echo: false\n\nx = 1\nraise ValueError("a\\nb")'], 2, 'cell 2, line 4: ValueError: a;'),
     (['x ='], 2, 'cell 2, line 1: SyntaxError'),
-    (['import os\nos._exit(3)'], 2, 'cell 2: the process ended by itself with exit code 3'),
-    (['import os, signal\nos.kill(os.getpid(), signal.SIGKILL)'], 2, 'cell 2: the process ended by itself with signal 9'),
-    (['from kata_blog.core import report\nreport(a=1)', 'report(a=2)'], None, "cell 3: metric 'a' is reported again (first in cell 2)"),
-    (['from kata_blog.core import report\nreport(a=float("nan"))'], 2, 'KataError: report: a is nan'),
+    (['assert False'], 2, 'cell 2, line 1: AssertionError: no message'),
+    (['import sys\nsys.exit(3)'], 2, 'cell 2, line 2: SystemExit: 3'),
+    (['import os\nos._exit(3)'], 2, 'cell 2: ended its process with exit code 3'),
+    (['import os, signal\nos.kill(os.getpid(), signal.SIGKILL)'], 2, 'cell 2: lost its process to SIGKILL'),
+    (['import ctypes\nctypes.string_at(0)'], 2, 'cell 2: lost its process to SIGSEGV'),
+    ([REPORT + 'report(a=1)', 'report(a=2)', 'while True: pass'], 3, 'cell 3: reports a, which cell 2 reported already'),
+    ([REPORT + 'report(a=float("nan"))'], 2, 'KataError: report: a is nan'),
     (['input("name")'], 2, 'StdinNotImplementedError'),
 ]
 
 @pytest.mark.parametrize('codes, cell, text', FAULTS)
 def test_what_stops_a_run_is_named(ran, codes, cell, text):
     run = ran(*codes)
-    assert run.ended == 'failed' and run.cell == cell and text in run.error and '01_adding.ipynb' in run.error
+    assert (run.ended, run.cell, run.notebook) == ('failed', cell, None)
+    assert run.error.startswith('nbs/posts/01_adding.ipynb, cell ') and text in run.error
 
 def test_the_line_is_of_the_failing_cell_not_of_the_helper_above(ran):
     assert 'cell 3, line 1' in ran('def f():\n    x = 1\n    y = 2\n    return 1/0', 'f()').error
 
-@pytest.mark.parametrize('code', ['while True: pass', 'import time\ntime.sleep(60)', 'import subprocess\nsubprocess.run(["sleep", "77.125"])'])
+def test_the_whole_traceback_is_in_the_log(tmp_path, ran):
+    run = ran('def f():\n    return 1/0', 'f()')
+    log = tmp_path/'.kata'/'runs'/'adding'/'log.txt'
+    assert str(log.relative_to(tmp_path)) in run.error and 'in f' in log.read_text()
+
+def test_a_failed_run_still_says_where_it_ran(ran):
+    run = ran('import yaml', '1/0')
+    assert 'PyYAML' in run.versions and run.device['cores'] >= 1 and [c['index'] for c in run.cells] == [2, 3]
+
+def test_a_run_that_cannot_start_says_so(tmp_path, ran, monkeypatch):
+    (tmp_path/'IPython.py').write_text('raise ImportError("none here")')  # the project comes first on the path
+    run = ran('1')
+    assert run.ended == 'did not start' and run.cell is None and 'log.txt' in run.error
+    assert 'none here' in (tmp_path/'.kata'/'runs'/'adding'/'log.txt').read_text()
+
+STUCK = ['while True: pass', 'import time\ntime.sleep(60)', 'import re\nre.match("(a+)+$", "a" * 60 + "b")', 'import subprocess\nsubprocess.run(["sleep", "77.125"])']
+
+@pytest.mark.parametrize('code', STUCK)
 def test_a_cell_that_never_ends_is_ended(ran, code):
     start = time.monotonic()
-    run = ran('x = 1', code, cell_timeout_s=1)
-    assert run.ended == 'failed' and run.cell == 3 and 'did not end within its time' in run.error and time.monotonic() - start < 30
+    run = ran('x = 1', code, cell_timeout_s=.5)
+    assert run.ended == 'failed' and run.cell == 3 and 'cell 3: did not end within 0.5 s' in run.error and time.monotonic() - start < 10
     assert 'sleep 77.125' not in subprocess.run(['ps', '-eo', 'args'], capture_output=True, text=True).stdout
 
-def test_a_post_that_takes_too_long_is_ended(ran): assert 'did not end within its time' in ran(*['import time\ntime.sleep(.4)'] * 20, timeout_s=2).error
+def test_a_post_that_takes_too_long_is_ended(ran):
+    run = ran(*['import time\ntime.sleep(.4)'] * 20, timeout_s=2)
+    assert run.ended == 'failed' and 'time limit of a post' in run.error
 
-def test_cells_marked_eval_false_are_not_run(ran): assert ran('#| eval: false\n1/0', '2').ended == 'passed'
+def test_a_limit_that_passes_before_the_first_cell(ran):
+    run = ran('1', timeout_s=.01)
+    assert run.ended == 'did not start' and 'None' not in run.error
+
+def test_cells_marked_eval_false_are_not_run(ran):
+    run = ran('#| eval: false\n1/0', '2')
+    assert run.ended == 'passed' and [c['index'] for c in run.cells] == [3]
+
+def test_the_front_matter_can_turn_cells_off(tmp_path):
+    assert [c.index for c in evaluated(write_post(tmp_path, ['1', '#| eval: true\n2'], front='eval: false'))] == [3]
 
 def test_profiles_differ_in_parameters_only(ran):
-    codes = '#| parameters\nn = 100', 'from kata_blog.core import report\nreport(n_used=n)'
+    codes = '#| parameters\nn = 100', REPORT + 'report(n_used=n)'
     assert [ran(*codes, profile=p).metrics['n_used']['value'] for p in ('full', 'cpu', 'smoke')] == [100, 10, 2]
     with pytest.raises(NoteError, match="did you mean 'smoke'"): ran(*codes, profile='smok')
+    with pytest.raises(NoteError, match="unknown parameter 'n'"): ran('#| parameters\nm = 100', profile='cpu')
+
+def test_the_notebook_keeps_its_own_parameters(ran): assert '#| parameters\nn = 100' in ran('#| parameters\nn = 100', profile='cpu').notebook['cells'][1]['source']
 
 def test_progress_is_told(ran):
     lines = []
     ran('1', '2', log=lines.append)
-    assert [l.split(':')[0] for l in lines] == ['cell 2', 'cell 3']
+    assert [l[:15] for l in lines] == ['cell 2 (1 of 2)', 'cell 3 (2 of 2)']
 
-@pytest.mark.parametrize('said, shown', [('10 %\r50 %\r100 %\nend', '100 %\nend'), ('a\r\nb\r\n', 'a\nb\n'), ('plain', 'plain'), ('', '')])
-def test_progress_bars_collapse(said, shown): assert collapse_returns(said) == shown
+def test_progress_is_told_while_it_runs(ran):
+    seen = []
+    ran('1', 'import time\ntime.sleep(1)', log=lambda line: seen.append(time.monotonic()))
+    assert seen[1] - seen[0] > .9
 
-def test_threads_left_behind_do_not_hold_the_run(ran):
-    assert ran('import threading, time\nthreading.Thread(target=lambda: time.sleep(60)).start()').ended == 'passed'
+SAID = [('10 %\r50 %\r100 %\nend', '100 %\nend'), ('a\r\nb\r\n', 'a\nb\n'), ('plain', 'plain'), ('', ''), ('\x1b[31mred\x1b[0m', 'red'), ('bar 1\r\x1b[2K', 'bar 1'), ('a\n\nb', 'a\n\nb')]
 
-# record
+@pytest.mark.parametrize('said, shown', SAID)
+def test_printed_text_is_as_a_terminal_leaves_it(said, shown): assert settle(said) == shown
 
-@pytest.fixture
-def post(tmp_path):
-    note = write_post(tmp_path, ['#| parameters\nn = 100  # many', 'from kata_blog.core import report\nreport(total=sum(range(n)))\nobject()'])
-    return tmp_path, note
+def test_an_output_that_is_updated_is_shown_once(ran):
+    run = ran('from IPython.display import display\nh = display("0 %", display_id=True)\nfor i in range(9): h.update(f"{i} %")\ndisplay("other")')
+    assert texts(run, 2) == ["'8 %'", "'other'"]
 
-def ran_and_kept(root, note, profile='cpu', **kw):
-    run = run_note(note, profile, root=root)
-    return run, keep(note, run, post_key(note, root, profile), root, **kw)
+def test_outputs_name_no_folder_of_this_machine(tmp_path, ran):
+    run = ran('import numpy, warnings\nfrom pathlib import Path\nwarnings.warn_explicit("odd", UserWarning, numpy.__file__, 7)\nprint(Path("x").resolve())\nPath("x").resolve()')
+    said = ''.join(texts(run, 2))
+    assert 'numpy/__init__.py:7: UserWarning: odd' in said and 'nbs/posts/x' in said
+    assert str(tmp_path) not in said and 'site-packages' not in said
 
-def test_records_grow_and_are_never_rewritten(post):
-    root, note = post
-    _, first = ran_and_kept(root, note)
-    _, second = ran_and_kept(root, read_note(note.path), 'full')
-    assert read_records(note.path) == [second, first] and second['id'] != first['id']
-    assert published([first]) == first and published([first, second]) == second
+def test_tidy_leaves_other_data_alone():
+    chart = dict(output_type='display_data', data={'application/json': {'at': '/home/a/x'}, 'image/png': 'aGk=', 'text/plain': ['/home/a/x']}, metadata={})
+    assert tidy([chart], {'/home/a': '~/'})[0]['data'] == {'application/json': {'at': '/home/a/x'}, 'image/png': 'aGk=', 'text/plain': ['~/x']}
 
-def test_the_notebook_keeps_its_parameters_and_is_clean(post):
-    root, note = post
-    ran_and_kept(root, note)
-    text = note.path.read_text()
-    assert 'n = 100  # many' in text and 'object object at' not in text
-    (root/'pyproject.toml').write_text('[project]\nname="x"\n[tool.nbdev]\n')
-    subprocess.run(['nbdev-clean', '--fname', str(note.path)], check=True, cwd=root)
-    assert note.path.read_text() == text
+def test_a_set_is_printed_in_the_same_order_each_time(ran):
+    assert len({texts(ran('print({str(i) for i in range(50)})'), 2)[0] for _ in range(2)}) == 1
 
-def test_a_failed_run_leaves_a_record_and_no_outputs(tmp_path):
-    note = write_post(tmp_path, ['#| parameters\nn = 1', '1', '1/0'])
-    before = note.path.read_text()
-    _, record = ran_and_kept(tmp_path, note)
-    assert note.path.read_text() == before and record['ended'] == 'failed' and record['cell'] == 4 and published(read_records(note.path)) is None
+def test_what_json_cannot_hold_is_no_end_of_the_run(ran):
+    assert ran('from IPython.display import display\ndisplay({"application/json": {1, 2}}, raw=True)', '2').ended == 'passed'
 
-def test_an_edit_made_meanwhile_wins(post):
-    root, note = post
-    run = run_note(note, 'cpu', root=root)
-    note.path.write_text(note.path.read_text().replace('# many', '# few'))
-    edited = note.path.read_text()
-    with pytest.raises(KataError, match='the edit stays'): keep(note, run, {}, root)
-    assert note.path.read_text() == edited and not record_path(note.path).exists()
+@pytest.mark.parametrize('code', ['import threading, time\nthreading.Thread(target=lambda: time.sleep(60)).start()', 'import os, time\nif os.fork() == 0:\n    time.sleep(61.5)\n    os._exit(0)'])
+def test_what_a_post_leaves_behind_does_not_hold_the_run(ran, code):
+    start = time.monotonic()
+    assert ran(code, '1').ended == 'passed' and time.monotonic() - start < 10
 
-def test_weights_are_published_only_by_a_passed_run(post, tmp_path_factory):
-    root, note = post
-    folder = tmp_path_factory.mktemp('weights')
-    (folder/'adding.safetensors').write_bytes(b'abc')
-    _, record = ran_and_kept(root, note, weights_dir=folder)
-    assert (root/'kata_blog'/'weights'/'adding.safetensors').read_bytes() == b'abc' and list(record['weights']) == ['adding.safetensors']
+def test_a_death_is_noticed_though_a_worker_holds_the_pipe(ran):
+    start = time.monotonic()
+    assert 'SIGKILL' in ran('import os, signal, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(5)\n    os._exit(0)\nos.kill(os.getpid(), signal.SIGKILL)').error
+    assert time.monotonic() - start < 4
 
-def test_two_that_keep_at_once_both_stay(post):
-    root, note = post
-    runs = [run_note(write_post(root, ['1/0'], name=f'0{i}_x', front='title: x'), root=root) for i in (1, 2)]
-    note = read_note(root/'nbs'/'posts'/'01_x.ipynb')
-    threads = [threading.Thread(target=keep, args=(note, run, {'whole': str(i)}, root)) for i, run in enumerate(runs * 4)]
-    for t in threads: t.start()
-    for t in threads: t.join()
-    assert len(read_records(note.path)) == 8
+def test_a_file_beside_the_post_replaces_no_module(tmp_path, ran):
+    write_post(tmp_path, ['1']).path.with_name('random.py').write_text('1/0')
+    assert ran('import random\nrandom.random()').ended == 'passed'
 
-@pytest.mark.parametrize('text', ['{', '{}', '[1]', '[{}]', '[' * 100_000])
-def test_a_damaged_record_is_an_error_not_a_loss(post, text):
-    root, note = post
-    record_path(note.path).parent.mkdir()
-    record_path(note.path).write_text(text)
-    with pytest.raises(KataError, match='restore it from git'): ran_and_kept(root, note)
-    assert record_path(note.path).read_text() == text
+WATCHER = """import sys
+from pathlib import Path
+from kata_blog.press.note import read_note
+from kata_blog.press.run import run_note
+run_note(read_note(sys.argv[1]), 'full', sys.argv[2])"""
 
-# stale
+def alive(pid):
+    try: os.kill(pid, 0)
+    except ProcessLookupError: return False
+    return 'Z' not in subprocess.run(['ps', '-o', 'stat=', '-p', str(pid)], capture_output=True, text=True).stdout
 
-HELPER = 'LIMIT = 3\n\ndef half(x): return x/2\n'
-
-@pytest.fixture
-def kept(tmp_path):
-    "A project whose one post has a fresh record; it uses kata_blog.halves, which uses kata_blog.deep."
-    shutil.copytree(Path(kata_blog.__file__).parent, tmp_path/'kata_blog', ignore=shutil.ignore_patterns('weights', '__pycache__', 'theme'))
-    (tmp_path/'kata_blog'/'deep.py').write_text(HELPER)
-    (tmp_path/'kata_blog'/'halves.py').write_text('from .deep import half\n\ndef quarter(x): return half(half(x))\n')
-    (tmp_path/'kata_blog'/'other.py').write_text('x = 1\n')
-    note = write_post(tmp_path, ['#| default_exp adding', '#| parameters\nn = 100', 'from kata_blog.halves import quarter', 'quarter(n)'])
-    ran_and_kept(tmp_path, note)
-    assert status(tmp_path)[0].word == 'fresh'
-    return tmp_path
-
-def edit(root, file, old, new):
-    path = root/file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-POST = 'nbs/posts/01_adding.ipynb'
-EDITS = [
-    ('kata_blog/deep.py', 'x/2', 'x/3', 'deep changed'),
-    ('kata_blog/halves.py', 'half(half(x))', 'half(x)', 'halves changed'),
-    ('kata_blog/deep.py', 'LIMIT = 3', 'LIMIT = 4', 'deep changed'),
-    (POST, 'quarter(n)', 'quarter(n+1)', 'cell 5 changed'),
-    (POST, 'cpu: {n: 10}', 'cpu: {n: 11}', 'parameter n 10 -> 11'),
-    (POST, 'import quarter', 'import quarter as q', 'cell 4 changed'),
-]
-
-def test_what_matters_makes_it_stale(kept):
-    for file, old, new, why in EDITS:
-        edit(kept, file, old, new)
-        assert (status(kept)[0].word, status(kept)[0].why) == ('stale', why)
-        edit(kept, file, new, old)
-        assert status(kept)[0].word == 'fresh'
-
-SAFE = [
-    ('kata_blog/deep.py', 'def half(x): return x/2', 'def half(x):  # halves\n    "Half."\n    return x / 2'),
-    ('kata_blog/other.py', 'x = 1', 'x = 2'),
-    ('kata_blog/press/cli.py', '"kata"', '"Kata"'),
-    (POST, 'title: Adding', 'title: Sums'),
-    (POST, 'smoke: {n: 2}', 'smoke: {n: 3}'),
-    (POST, 'quarter(n)', 'quarter( n )  # a comment'),
-]
-
-def test_what_does_not_matter_leaves_it_fresh(kept):
-    (kept/'kata_blog'/'press'/'cli.py').write_text('x = "kata"')
-    for file, old, new in SAFE:
-        edit(kept, file, old, new)
-        assert status(kept)[0].word == 'fresh', (file, new)
-
-def test_outputs_of_another_run_are_noticed(kept):
-    edit(kept, POST, '2.5', '2.6')
-    assert status(kept)[0].why == 'the outputs in the notebook are not those of the record'
-
-def test_a_newer_failure_of_the_same_code_counts(kept):
-    note = read_note(kept/POST)
-    run = run_note(note, 'cpu', root=kept)
-    run.ended, run.error = 'failed', 'cell 5: out of memory'
-    keep(note, run, post_key(note, kept, 'cpu'), kept)
-    assert status(kept)[0].word == 'failed' and 'out of memory' in status(kept)[0].why
-
-def test_posts_that_never_ran_or_cannot_be_read(tmp_path):
-    write_post(tmp_path, ['1'])
-    (tmp_path/'nbs'/'posts'/'02_torn.ipynb').write_text('{"cells": [')
-    assert [s.word for s in status(tmp_path)] == ['missing', 'failed']
-    assert 'no JSON' in status(tmp_path)[1].why
-
-def test_modules_are_found_through_relative_imports(kept):
-    assert set(reached_modules(['import kata_blog.halves'], kept)) >= {'kata_blog.halves', 'kata_blog.deep'}
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_when_the_parent_ends_so_does_the_child(tmp_path, how):
+    note, pid = write_post(tmp_path, ['import os, time\nopen("../../pid", "w").write(str(os.getpid()))\ntime.sleep(60)']), tmp_path/'pid'
+    before = snapshot(tmp_path)
+    parent = subprocess.Popen([sys.executable, '-c', WATCHER, str(note.path), str(tmp_path)], stderr=subprocess.DEVNULL,
+                              env=os.environ | {'PYTHONPATH': str(Path(kata_blog.__file__).parents[1])}, start_new_session=True)
+    for _ in range(100):
+        if pid.exists() and pid.read_text(): break
+        time.sleep(.1)
+    child = int(pid.read_text())
+    parent.send_signal(how)
+    assert parent.wait(10) != 0
+    for _ in range(50):
+        if not alive(child): break
+        time.sleep(.1)
+    assert not alive(child)
+    pid.unlink()
+    assert snapshot(tmp_path) == before

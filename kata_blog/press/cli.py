@@ -6,7 +6,7 @@
 __all__ = ['UsageError', 'pick_posts', 'main']
 
 # %% ../../nbs/press/09_cli.ipynb #c3936a3a
-import argparse, json, os, shutil, sys, tempfile
+import argparse, json, os, shutil, sys
 from pathlib import Path
 from ..core import KataError, unknown
 
@@ -59,11 +59,9 @@ def _run_one(path, profile, root, args):
     note = read_note(path)
     print(f'run     {note.name} ({profile})', flush=True)
     log = None if args.quiet else (lambda line: print(f'        {line}', flush=True))
-    with tempfile.TemporaryDirectory() as weights:
-        publish = weights if profile in PUBLISHED else None
-        key = post_key(note, root, profile)  # of the code that runs, not of what may be edited meanwhile
-        run = run_note(note, profile, root=root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, weights_dir=publish, log=log)
-        if publish: keep(note, run, key, root, weights)
+    key = post_key(note, root, profile)  # of the code that runs, not of what may be edited meanwhile
+    run = run_note(note, profile, root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, log=log)
+    if profile in PUBLISHED: keep(note, run, key, root)
     if run.ended != 'passed': print(f'failed  {run.error}', file=sys.stderr)
     else: print(f'passed  {note.name} in {run.seconds:.0f} s  {_summary(run)}')
     return run.ended == 'passed'

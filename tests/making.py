@@ -1,0 +1,28 @@
+"Throw-away projects for the tests of runs."
+import json
+from kata_blog.press.note import read_note
+from kata_blog.press.record import keep
+from kata_blog.press.run import run_note
+from kata_blog.press.stale import post_key
+
+FRONT = 'title: Adding\nkata: {week: 1, profiles: {cpu: {n: 10}, smoke: {n: 2}}}'
+
+def write_post(root, codes, name='01_adding', front=FRONT, ids=True):
+    "A post of some code cells in the project `root`; parsed. Its first code cell is cell 2."
+    (root/'_quarto.yml').write_text('project: {type: website}')
+    path = root/'nbs'/'posts'/f'{name}.ipynb'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [dict(cell_type='raw', metadata={}, source=f'---\n{front}\n---')]
+    cells += [dict(cell_type='code', metadata={}, source=s, outputs=[], execution_count=None) for s in codes]
+    for n, cell in enumerate(cells, 1): cell |= {'id': f'c{n}'} if ids else {}
+    path.write_text(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5 if ids else 4)))
+    return read_note(path)
+
+def run_and_keep(root, note, profile='full', **changes):
+    "Run a post, change what came of it where a test wants that, and keep it; its record."
+    note = read_note(note.path)
+    key, run = post_key(note, root, profile), run_note(note, profile, root)
+    vars(run).update(changes)
+    return keep(note, run, key, root)
+
+def snapshot(root): return {p: p.read_bytes() for p in root.rglob('*') if p.is_file() and '.kata' not in p.parts}

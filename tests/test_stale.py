@@ -1,0 +1,255 @@
+"stale: which edits make a post's results stale, which do not, and how the reason is named."
+import json, shutil, subprocess, sys
+from pathlib import Path
+import pytest
+import kata_blog
+from kata_blog.press.note import read_note
+from kata_blog.press.record import record_id, record_path
+from kata_blog.press.stale import Library, differences, imports, post_key, registered, status
+from making import run_and_keep, snapshot, write_post
+
+MODULES = {
+    '__init__': '__version__ = "1"\n',
+    'core': 'ONE = 1\n',
+    'deep': 'from . import core\nLIMIT = 3\n\ndef half(x): return x/2\n',
+    'halves': 'from .deep import half\n\ndef quarter(x):\n    from kata_blog.late import nothing\n    return half(half(x)) + nothing()\n',
+    'late': 'def nothing(): return 0\n',
+    'starred': 'from kata_blog.stars import *\n',
+    'stars': 'def twice(x): return 2 * x\n',
+    'named': 'import importlib\ndef three(): return importlib.import_module("kata_blog.far").three\n',
+    'far': 'three = 3\n',
+    'loop': 'from . import pool\nx = 1\n',
+    'pool': 'from . import loop\ny = 2\n',
+    'sub/__init__': 'from .inner import inner\n',
+    'sub/inner': 'from ..core import ONE\ndef inner(): return ONE\n',
+    'data': 'def register(name, *, version): pass\nregister("tones", version="1")\ndef used(): return [dict(name="tones", version="1", variant="original")]\n',
+    'other': 'x = 1\n',
+    'press/__init__': '', 'press/run': 'x = 1\n',
+}
+CODES = ['#| default_exp adding', '#| parameters\nn = 100\nways = ["a", "b"]', 'from kata_blog.halves import quarter\nfrom kata_blog import starred, named as far_away, loop\nimport kata_blog.data',
+         'from kata_blog.sub import inner\nimport kata_blog.press.run', '# words only', '#| eval: false\n1/0', 'quarter(n)']
+POST = 'nbs/posts/01_adding.ipynb'
+
+@pytest.fixture(scope='module')
+def original(tmp_path_factory):
+    "A project with one post and its record."
+    root = tmp_path_factory.mktemp('project')
+    for name, text in MODULES.items():
+        path = root/'kata_blog'/f'{name}.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    record = run_and_keep(root, write_post(root, CODES), 'cpu')
+    assert record['ended'] == 'passed', record['error']
+    return root
+
+@pytest.fixture
+def kept(original, tmp_path): return shutil.copytree(original, tmp_path/'project')
+
+def edit(root, file, old, new):
+    path = root/file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+def only(root):
+    (found,) = status(root)
+    return found.word, found.why
+
+EDITS = [
+    ('kata_blog/halves.py', 'half(half(x))', 'half(x)', 'halves changed'),
+    ('kata_blog/deep.py', 'x/2', 'x/3', 'deep changed'),
+    ('kata_blog/deep.py', 'LIMIT = 3', 'LIMIT = 4', 'deep changed'),
+    ('kata_blog/core.py', 'ONE = 1', 'ONE = True', 'core changed'),
+    ('kata_blog/late.py', 'return 0', 'return 1', 'late changed'),
+    ('kata_blog/stars.py', '2 * x', 'x * 2', 'stars changed'),
+    ('kata_blog/far.py', '3', '4', 'far changed'),
+    ('kata_blog/pool.py', '2', '3', 'pool changed'),
+    ('kata_blog/sub/inner.py', 'return ONE', 'return -ONE', 'sub.inner changed'),
+    ('kata_blog/sub/__init__.py', 'import inner', 'import inner as inner', 'sub changed'),
+    ('kata_blog/deep.py', 'from . import core', 'from . import core, other', 'deep changed, other added'),
+    ('kata_blog/deep.py', 'from . import core', '', 'deep changed'),
+    (POST, 'quarter(n)', 'quarter(n+1)', 'cell 8 changed'),
+    (POST, 'import quarter', 'import quarter as quarter', 'cell 4 changed'),
+    (POST, '#| eval: false', '#| eval: true', 'cell 7 added'),
+    (POST, '# words only', 'words = 1', 'cell 6 added'),
+    (POST, 'quarter(n)', '# quarter(n)', 'a cell removed'),
+    (POST, 'quarter(n)', '%time quarter(n)', 'cell 8 changed'),
+    (POST, 'cpu: {n: 10}', 'cpu: {n: 11}', 'parameter n 10 -> 11'),
+    (POST, 'cpu: {n: 10}', 'cpu: {}', 'parameter n 10 -> 100'),
+    (POST, 'cpu: {n: 10}', 'two: {n: 10}', 'profile cpu removed'),
+    (POST, r'[\"a\", \"b\"]', r'[\"a\"]', "parameter ways ['a', 'b'] -> ['a']"),
+    (POST, 'ways = [', 'more = None; ways = [', 'parameter more added'),
+    ('kata_blog/data.py', 'register("tones", version="1")', 'register("tones", version="2")', 'data changed, data tones 1 -> 2'),
+]
+
+@pytest.mark.parametrize('file, old, new, why', EDITS, ids=[f'{f} {n}' for f, _, n, _ in EDITS])
+def test_what_matters_makes_it_stale(kept, file, old, new, why):
+    assert only(kept) == ('fresh', '')
+    text = (kept/file).read_text()
+    edit(kept, file, old, new)
+    assert only(kept) == ('stale', why)
+    (kept/file).write_text(text)
+    assert only(kept) == ('fresh', '')
+
+SAFE = [
+    ('kata_blog/deep.py', 'def half(x): return x/2', 'def half(x):  # halves\n    "Half."\n    return x / 2'),
+    ('kata_blog/deep.py', 'LIMIT = 3', '\n\n"Words."\n\nLIMIT  =  3'),
+    ('kata_blog/other.py', 'x = 1', 'x = 2'),
+    ('kata_blog/__init__.py', '"1"', '"2"'),
+    ('kata_blog/press/run.py', 'x = 1', 'x = 2'),
+    (POST, 'title: Adding', 'title: Sums'),
+    (POST, 'smoke: {n: 2}', 'smoke: {n: 3}'),
+    (POST, 'n = 100', 'n = 200'),
+    (POST, 'n = 100', 'n = 100  # many'),
+    (POST, '1/0', '2/0'),
+    (POST, '# words only', '# other words'),
+    (POST, 'quarter(n)', 'quarter( n )  # a comment'),
+    (POST, '"quarter(n)"', '"#| echo: false\\n",\n"quarter(n)"'),
+]
+
+@pytest.mark.parametrize('file, old, new', SAFE, ids=[f'{f} {n}' for f, _, n in SAFE])
+def test_what_does_not_matter_leaves_it_fresh(kept, file, old, new):
+    edit(kept, file, old, new)
+    assert only(kept) == ('fresh', '')
+
+def _cells(root, change):
+    raw = json.loads((root/POST).read_text())
+    change(raw['cells'])
+    (root/POST).write_text(json.dumps(raw))
+
+MARKDOWN = dict(cell_type='markdown', metadata={}, id='m', source=['# Adding\n', '\n', '> Words.'])
+MOVES = [
+    (lambda cells: cells.insert(1, MARKDOWN), 'fresh', ''),
+    (lambda cells: [c.update(id=f'new{n}') for n, c in enumerate(cells)], 'fresh', ''),
+    (lambda cells: [c.update(id='same') for c in cells], 'fresh', ''),
+    (lambda cells: [c.update(metadata={'tags': ['x']}) for c in cells], 'fresh', ''),
+    (lambda cells: cells.insert(3, dict(cell_type='code', metadata={}, id='z', source='z = 1', outputs=[], execution_count=None)), 'stale', 'cell 4 added'),
+    (lambda cells: cells.insert(4, cells.pop(3)), 'stale', 'cell 4 added, a cell removed'),
+    (lambda cells: cells[7].update(outputs=[]), 'stale', 'outputs'),
+]
+
+@pytest.mark.parametrize('change, word, why', MOVES)
+def test_cells_that_move(kept, change, word, why):
+    _cells(kept, change)
+    assert only(kept)[0] == word and only(kept)[1].startswith(why)
+
+def test_status_reads_and_never_writes(kept):
+    before = snapshot(kept)
+    status(kept)
+    assert snapshot(kept) == before
+
+def test_press_imports_neither_post_nor_torch(kept):
+    script = 'import sys\nfrom kata_blog.press.stale import status\nprint(status(sys.argv[1])[0].word, [m for m in sys.modules if m in ("torch", "fastai", "execnb", "IPython", "kata_blog.halves")])'
+    home = str(Path(kata_blog.__file__).parents[1])
+    assert subprocess.run([sys.executable, '-c', script, str(kept)], env={'PYTHONPATH': home}, capture_output=True, text=True).stdout == 'fresh []\n'
+
+# the four words
+
+def test_posts_that_never_ran_or_cannot_be_read(tmp_path):
+    write_post(tmp_path, ['1'])
+    (tmp_path/'nbs'/'posts'/'02_torn.ipynb').write_text('{"cells": [')
+    (tmp_path/'nbs'/'posts'/'03_words.md').write_text('# Words\n\nNothing to run.')
+    assert [(s.word, s.name) for s in status(tmp_path)] == [('missing', '01_adding'), ('failed', '02_torn')]
+    assert 'no JSON' in status(tmp_path)[1].why
+
+def test_a_failure_of_the_code_as_it_stands(kept):
+    run_and_keep(kept, read_note(kept/POST), 'cpu', ended='failed', error='cell 8: out of memory')
+    assert only(kept) == ('failed', 'cell 8: out of memory')
+    edit(kept, POST, 'quarter(n)', 'quarter(n+1)')
+    assert only(kept) == ('stale', 'cell 8 changed')
+    edit(kept, POST, 'quarter(n+1)', 'quarter(n)')
+    run_and_keep(kept, read_note(kept/POST), 'cpu')
+    assert only(kept) == ('fresh', '')
+
+def test_a_failure_mended_by_going_back(kept):
+    edit(kept, POST, 'quarter(n)', 'quarter(m)')
+    run_and_keep(kept, read_note(kept/POST), 'cpu')
+    assert only(kept)[0] == 'failed'
+    edit(kept, POST, 'quarter(m)', 'quarter(n)')
+    assert only(kept) == ('fresh', '')
+
+def test_only_failures(tmp_path):
+    note = write_post(tmp_path, ['1/0'])
+    run_and_keep(tmp_path, note)
+    assert status(tmp_path)[0].word == 'failed' and 'cell 2, line 1: ZeroDivisionError' in status(tmp_path)[0].why
+    edit(tmp_path, POST, '1/0', '1/1')
+    assert status(tmp_path)[0].word == 'failed'
+
+def test_a_damaged_record_hides_no_other_post(kept):
+    write_post(kept, ['1'], name='02_more')
+    record_path(kept/POST).write_text('[{')
+    assert [s.word for s in status(kept)] == ['failed', 'missing'] and 'restore it from git' in status(kept)[0].why
+
+def test_a_record_of_another_form_is_stale(kept):
+    path = record_path(kept/POST)
+    (record,) = json.loads(path.read_text())
+    record['key'] = {'form': 0}
+    path.write_text(json.dumps([record | {'id': record_id(record)}]))
+    assert only(kept) == ('stale', 'recorded with a key of another form')
+
+def test_many_reasons_are_cut_short():
+    old, new = ({'form': 1, 'cells': [], 'code': {f'm{i}': v for i in range(9)}, 'parameters': {}} for v in 'ab')
+    assert len(differences(old, new, [])) == 9
+
+def test_a_notebook_without_ids(tmp_path):
+    run_and_keep(tmp_path, write_post(tmp_path, ['x = 1', 'x'], ids=False))
+    assert only(tmp_path) == ('fresh', '')
+
+# parts
+
+# fixed: every supported Python must come to these
+KEY = ['a95672fc12b3c685', '90bae02143934cac', 'b0ab8eb213a2fd49'], {
+    'core': '5ce379ca7cf552b9',
+    'data': 'f37a640c340497ff',
+    'deep': 'b7e50225c05150e7',
+    'far': 'a38e3700a515755d',
+    'halves': '488f7448f2b3cb30',
+    'late': '9605fd5a8d41517c',
+    'loop': '9ca4c4107e2c452a',
+    'named': 'da56432b0a80cb24',
+    'pool': '72635bf2f0c8c909',
+    'starred': '8526ddef5c730bfe',
+    'stars': '260c61f81c588999',
+    'sub': 'ed8b5e4594672151',
+    'sub.inner': '1ecc89a8bece5469',
+}
+
+def test_the_key_is_the_same_wherever_it_is_made(kept):
+    cells, code = KEY
+    assert post_key(read_note(kept/POST), kept, 'cpu') == dict(form=1, cells=cells, code=code, parameters={'n': 10, 'ways': ['a', 'b']})
+
+@pytest.mark.parametrize('value', ['{"b", "a"}', '(1, 2)', 'b"x"', '{1: "a"}', '1j', 'None', 'float', '-1', '[{"a": (1,)}]'])
+def test_any_parameter_has_a_place_in_the_key(tmp_path, value):
+    if value == 'float': value = '1e-3'
+    key = post_key(write_post(tmp_path, [f'#| parameters\nn = {value}']), tmp_path, 'full')
+    assert json.loads(json.dumps(key)) == key
+
+@pytest.mark.parametrize('code, found', [
+    ('import kata_blog', ['kata_blog']),
+    ('import kata_blog.a.b as c, numpy', ['kata_blog.a.b']),
+    ('from kata_blog import a, b', ['kata_blog', 'kata_blog.a', 'kata_blog.b']),
+    ('def f():\n    if x:\n        from kata_blog.a import b', ['kata_blog.a', 'kata_blog.a.b']),
+    ('%matplotlib inline\nimport kata_blog.a\n  from kata_blog.b import c', ['kata_blog.a', 'kata_blog.b', 'kata_blog.b.c']),
+    ('__import__("kata_blog.a")', ['kata_blog.a']),
+    ('from importlib import import_module\nimport_module("kata_blog.a"); import_module(name)', ['kata_blog.a']),
+    ('kata_blogs = 1; import kata_blogger', []),
+    ('!ls\nfrom nowhere import', []),
+])
+def test_imports(code, found): assert imports(code) == found
+
+def test_relative_imports_by_name():
+    assert imports('import importlib\nimportlib.import_module(".far", __package__)', 'kata_blog.sub') == ['kata_blog.sub.far']
+
+def test_a_version_that_is_used_counts(kept):
+    assert 'kata_blog' in Library(kept).reached(['from kata_blog import __version__'])
+    assert 'kata_blog' in Library(kept).reached(['from kata_blog import *'])
+
+def test_a_module_that_is_missing_or_broken_is_no_crash(kept):
+    (kept/'kata_blog'/'broken.py').write_text('def (')
+    assert list(Library(kept).reached(['import kata_blog.broken, kata_blog.gone'])) == ['kata_blog', 'broken']  # `gone` may be a name in the package
+
+def test_registered_reads_text(kept):
+    (kept/'kata_blog'/'more.py').write_text('from kata_blog import data\ndata.register("eeg", version="3", about="x")\nregister(name, version="1")\natexit.register("x")\ndef (')
+    assert registered(kept) == {'tones': '1'}
+    (kept/'kata_blog'/'more.py').write_text('from kata_blog import data\ndata.register("eeg", version="3", about="x")\nregister(name, version="1")\natexit.register("x")')
+    assert registered(kept) == {'eeg': '3', 'tones': '1'}
