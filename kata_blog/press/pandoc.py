@@ -7,7 +7,7 @@ __all__ = ['THEME', 'Pandoc', 'terminal_html', 'picture_facts', 'Draft', 'code_c
            'print_note']
 
 # %% ../../nbs/press/07_pandoc.ipynb #9808b906
-import base64, binascii, html, itertools, json, os, re, struct, subprocess, threading, zlib
+import base64, binascii, contextlib, html, itertools, json, os, re, struct, subprocess, threading, zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from ..core import KataError, NoteError
@@ -43,7 +43,7 @@ class Pandoc:
 
     def close(self):
         "End the process."
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError): self._process.stdin.close()  # it may be gone already
         self._process.wait()
         self._process.stdout.close()
 
@@ -74,7 +74,7 @@ def _overwritten(line):
     "What a terminal shows of a line with carriage returns and backspaces."
     shown = ''
     for part in line.split('\r'): shown = part + shown[len(part):]
-    while '\b' in shown: shown = re.sub(r'[^\b]\b|^\b', '', shown)
+    while '\b' in shown: shown = re.sub('[^\x08]\x08|^\x08', '', shown)
     return shown
 
 def terminal_html(

@@ -7,7 +7,7 @@ __all__ = ['TRACE', 'page_options', 'Printed', 'print_pages', 'up', 'Finisher', 
            'page_html', 'Built', 'site_files', 'build']
 
 # %% ../../nbs/press/07_render.ipynb #2c16f786
-import functools, html, os, queue, re, shutil, subprocess, time, urllib.parse
+import fnmatch, functools, html, os, queue, re, shutil, subprocess, time, urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -193,10 +193,8 @@ def _chosen(listing, page, printed):
     wanted = _list(listing.get('contents')) or ['*']
     def matches(other):
         name = os.path.relpath(str(other.page.path), str(page.path.parent))
-        return any(PurePosixPath(name).full_match(w) if hasattr(PurePosixPath, 'full_match') else PurePosixPath(name).match(w) or name.startswith(w.rstrip('/*') + '/') for w in map(_pattern, wanted))
-    return [p for p in printed if p.page is not page and p.page.source.name != '' and matches(p)]
-
-def _pattern(text): return text if re.search(r'[*?]|\.\w+$', text) else f'{text.strip("/")}/**'
+        return any(fnmatch.fnmatch(name, w if re.search(r'[*?]|\.\w+$', w) else f'{w.strip("/")}/*') for w in wanted)
+    return [p for p in printed if p.page is not page and matches(p)]
 
 def _sorted(chosen, sort):
     "Ordered by one or more `field asc|desc`; ties by path, so that the order never hangs on the file system."
@@ -263,28 +261,28 @@ def _site(staged):
 def _nav_target(href, staged):
     "The page that an entry of the navigation names, by its source or its address."
     path = PurePosixPath(os.path.normpath(href.lstrip('/')))
-    return next((p.address for p in staged.pages if path in (p.path, p.address) or path.with_suffix('') == p.path.with_suffix('')), None)
+    return next((p for p in staged.pages if path in (p.path, p.address) or path.with_suffix('') == p.path.with_suffix('')), None)
 
-def _nav(staged, page, side):
+def _entries(staged, side):
+    "The navigation's entries as (address, what the author wrote)."
     bar = (staged.config.get('website') or {}).get('navbar')
     entries = bar.get(side) or [] if isinstance(bar, dict) else []
     entries = [e if isinstance(e, dict) else {'href': str(e)} for e in entries]
+    return [(str(e.get('href') or e.get('file') or ''), e) for e in entries]
+
+def _nav(staged, page, side):
     items = []
-    for e in entries:
-        href = str(e.get('href') or e.get('file') or '')
+    for href, e in _entries(staged, side):
         target = _nav_target(href, staged) if is_local(href) else None
-        if target: items.append({'text': e.get('text') or target.stem, 'href': _relative(target, page), 'current': target == page.address})
+        if target: items.append({'text': e.get('text') or target.front.get('title'), 'href': _relative(target.address, page), 'current': target is page})
         elif href and not is_local(href): items.append({'text': e.get('text') or href, 'href': href, 'current': False})
     return items
 
 def _nav_problems(staged):
     "Entries of the navigation that lead nowhere; they are left out of the pages."
-    bar = (staged.config.get('website') or {}).get('navbar')
-    for side in ('left', 'right'):
-        for e in (bar.get(side) or [] if isinstance(bar, dict) else []):
-            href = str(e.get('href') or e.get('file') or '') if isinstance(e, dict) else str(e)
-            if href and is_local(href) and not _nav_target(href, staged):
-                yield Problem('_quarto.yml', f"navbar: '{href}' is no page of the site; write the note or take the entry out")
+    for href, _ in _entries(staged, 'left') + _entries(staged, 'right'):
+        if href and is_local(href) and not _nav_target(href, staged):
+            yield Problem('_quarto.yml', f"navbar: '{href}' is no page of the site; write the note or take the entry out")
 
 def _page_facts(printed, staged):
     "What the template says about one page."

@@ -168,7 +168,13 @@ def record_markdown(
     return '\n'.join(['## How this was run {#how-this-was-run}', '', '::: {.run-record}', opening, '', *_metrics(record.get('metrics') or {}), *lines, ':::'])
 
 # %% ../../nbs/press/06_stage.ipynb #bb3a8613
-_HEADING = re.compile(r'\A\s*#[ \t]+[^\n]+\n*(?:>[^\n]*\n?)*(?:\s*- [\w-]+:[^\n]*\n?)*')
+_HEADING = re.compile(r'\A\s*#[ \t]+(?P<title>[^\n]+)\n*(?P<rest>(?:>[ \t]*(?P<quote>[^\n]*)\n*)?(?:- [\w-]+:[^\n]*\n?)*)')
+
+def _without_heading(note, source, is_post):
+    m = _HEADING.match(source)
+    if not m or not (is_post or note.module or m['title'].strip() == note.title): return source
+    known = is_post or note.module or (m['quote'] or '').strip() == str(note.front.get('description') or '').strip()
+    return source[m.end() if known else m.start('rest'):]
 
 def _front(note, is_post, record):
     "Front matter as the page needs it."
@@ -188,7 +194,7 @@ def _staged_cells(note, text, is_post):
             if options is None: continue
             yield c.index, _staged_code(c, options) | {'id': c.id or f'cell-{c.index}'}
         else:
-            source = text(_HEADING.sub('', c.source, count=1) if c is first and 'title' in note.front else c.source) if c.kind == 'markdown' else c.source
+            source = text(_without_heading(note, c.source, is_post) if c is first else c.source) if c.kind == 'markdown' else c.source
             if not source.strip(): continue
             yield c.index, dict(cell_type=c.kind, metadata={}, source=source, id=c.id or f'cell-{c.index}') | ({'attachments': c.attachments} if c.attachments else {})
 
@@ -287,13 +293,14 @@ def _names(notes, moved):
         names[path] = name
     return names
 
-def _files_of(note, folder, base, problems):
-    "The local files that a note shows or links to, as paths below `base`; what is missing and shown is a problem."
+def _files_of(note, folder, base, notes, problems):
+    "The local files, other than notes, that a note shows or links to, as paths below `base`; one that is missing and shown is a problem."
     image = note.front.get('image')
     wanted = [(c.index if note.raw else 0, *f) for c in note.cells if c.kind == 'markdown' for f in local_files(c.source)]
     if isinstance(image, str) and is_local(image): wanted.append((0, image, 0, True))
     for cell, target, line, shown in wanted:
         path = _resolve(target, folder)
+        if path in notes: continue
         if path and (base/path).is_file(): yield path
         elif shown:
             where = shown_path(note.path) + (f', cell {cell}' if cell else '') + (f', line {line}' if line else ', front matter')
@@ -366,7 +373,7 @@ def stage(
         for path, text in _made_pages(root, notes, names, shown, files).items():
             files[path] = text
             pages.append(Page(root/path, path, read_front(text), [1]))
-    for p in shown: files |= {f: base/f for f in _files_of(notes[p], p.parent, base, problems)}
+    for p in shown: files |= {f: base/f for f in _files_of(notes[p], p.parent, base, notes, problems)}
     for f in [f for c in (config, *(notes[p].front for p in shown)) for f in _config_files(c)]:
         if is_local(f) and (path := _resolve(f, PurePosixPath())) and (base/path).is_file(): files[path] = base/path
     files[PurePosixPath('_quarto.yml')] = _yaml(config)

@@ -1,0 +1,206 @@
+"Staging: what an author writes, as Quarto understands it."
+import json
+from pathlib import Path, PurePosixPath
+import pytest, yaml
+from kata_blog.core import ConfigError
+from kata_blog.press.note import Cell, read_directives
+from kata_blog.press.stage import day, duration, local_files, page_options, record_markdown, stage, staged_links, staged_path
+
+FRONT = '---\ntitle: Net\ndescription: A net.\ndate: 2026-11-23\nkata: {week: 1, profiles: {smoke: {n: 1}}}\n---'
+RECORD = dict(id='0123456789ab', profile='cpu', ended='passed', key={}, started='2026-11-23T10:00:00Z', seconds=41.2, peak_memory_mb=512, device=dict(kind='cpu', name='x', cores=2),
+              versions={'python': '3.11.7'}, parameters={'n': 3}, data=[dict(name='cifar10', version='1', variant='jpeg')], metrics={'accuracy': {'value': 0.9341, 'n': 3, 'sd': .002}}, commit='abc')
+
+def cell(kind, source, **more): return dict(cell_type=kind, source=source, metadata={}, **more)
+def code(source, *outputs): return cell('code', source, outputs=list(outputs), execution_count=None)
+def stream(text, name='stdout'): return dict(output_type='stream', name=name, text=text)
+def notebook(*cells): return json.dumps(dict(cells=list(cells), metadata={}, nbformat=4, nbformat_minor=5))
+
+@pytest.fixture
+def blog(tmp_path):
+    "A blog with one post; `cells` follow its front matter and heading."
+    def write(*cells, front=FRONT, records=(RECORD,), name='01_net'):
+        posts = tmp_path/'nbs'/'posts'
+        (posts/'records').mkdir(parents=True, exist_ok=True)
+        (tmp_path/'_quarto.yml').write_text('project: {type: website}\n')
+        (tmp_path/'settings.ini').write_text('[blog]\ntitle = Blog\n')
+        (posts/f'{name}.ipynb').write_text(notebook(cell('raw', front), cell('markdown', '# Net\n\n> Nets.\n\nBegin.'), code('#| default_exp net'), *cells))
+        if records: (posts/'records'/f'{name}.json').write_text(json.dumps(records))
+        return tmp_path
+    return write
+
+def staged_cells(root, name='posts/net.ipynb'):
+    staged = stage(root)
+    assert not staged.problems, staged.problems
+    return json.loads((staged.root/name).read_text())['cells']
+
+def options(source, is_post=True, outputs=()):
+    directives, text = read_directives(source)
+    return page_options(Cell('code', source, 1, outputs=list(outputs), directives=directives, code=text), is_post)
+
+@pytest.mark.parametrize('source,wanted', [
+    ('#| hide\nx', None), ('#| hide: true\nx', None), ('#| hide: false\nx', {}), ('#| default_exp net', None), ('#| export', None), ('', None), ('#| echo: false', None),
+    ('#| exports\nx = 1', {}), ('#| parameters\nx = 1', {}), ('#| eval: false\nx', {}), ('#| notest\nx', {}), ('#| exec_doc\nx', {}), ('#| exportd\nx', {}),
+    ('#| export\nimport a\nfrom b import (c,\n)', {'code-fold': True, 'code-summary': 'Imports'}), ('#| export\nx = 1', {'code-fold': True, 'code-summary': 'Code'}),
+    ('#| exporti\nx = 1', {'code-fold': True, 'code-summary': 'Code'}), ('#| export\n#| code-fold: false\nx = 1', {'code-fold': False}),
+    ('#| hide_input\nx', {'echo': False}), ('#| hide_output\nx', {'output': False}), ('#| hide_input\n#| echo: true\nx', {'echo': True}),
+    ('#| label: fig-a\n#| fig-cap: "a: b"\nx', {'label': 'fig-a', 'fig-cap': 'a: b'}), ('#| own-key: 3\nx', {'own-key': 3})])
+def test_directives_in_a_post(source, wanted): assert options(source) == wanted
+
+@pytest.mark.parametrize('source', ['#| export\nx = 1', '#| exporti\nimport a', '#| exports\nx = 1'])
+def test_a_library_note_shows_what_it_exports(source): assert options(source, is_post=False) == {}
+
+def test_a_cell_that_only_has_outputs_stays(): assert options('#| echo: false', outputs=[stream('a')]) == {'echo': False}
+
+def test_staged_directives_are_quarto_s(blog):
+    found = staged_cells(blog(code('#| exports\n#| fig-cap: |\n#|   Two\n#|   lines "quoted"\n#| echo: true\nx = 1')))[2]['source']
+    directives, text = read_directives(found)
+    assert text == 'x = 1' and set(directives) == {'fig-cap', 'echo'} and directives['fig-cap'].split() == ['Two', 'lines', '"quoted"']
+
+def test_hidden_lines_and_filtered_streams(blog):
+    found = staged_cells(blog(code('#| filter_stream Warning noise\na = 1\nb = 2  #|hide_line\nc = 3', stream('keep\na Warning\nnoise\nend\n'))))[2]
+    assert found['source'] == 'a = 1\nc = 3'
+    assert found['outputs'][0]['text'] == 'keep\nend\n'
+
+def test_heading_and_docstring_become_title_and_description(blog):
+    front, first, *_ = staged_cells(blog())
+    assert first['source'].strip() == 'Begin.'
+    meta = yaml.safe_load(front['source'].strip('-\n'))
+    assert (meta['title'], meta['description'], meta['kata']) == ('Net', 'A net.', {'week': 1, 'module': 'kata_blog.net', 'post': True, 'profile': 'cpu'})
+
+def test_a_library_note_takes_its_title_from_the_heading(blog):
+    root = blog()
+    (root/'nbs/press').mkdir()
+    (root/'nbs/press/03_part.ipynb').write_text(notebook(cell('markdown', '# Part\n\n> One line.\n\nText.'), code('#| default_exp press.part'), code('#| export\nx = 1')))
+    cells = staged_cells(root, 'press/part.ipynb')
+    assert yaml.safe_load(cells[0]['source'].strip('-\n')) == dict(title='Part', description='One line.', kata={'module': 'kata_blog.press.part'})
+    assert [c['source'].strip() for c in cells[1:]] == ['Text.', 'x = 1']
+    assert '[`kata_blog.press.part`](press/part.ipynb)\n:   One line.' in (root/'.kata/stage/library.md').read_text()
+
+def test_a_page_knows_the_author_s_cells(blog):
+    page, = [p for p in stage(blog(code('#| hide\nx'), code('y = 1'))).pages if p.is_post]
+    assert page.cells == [None, 2, 5, None] and page.source.name == '01_net.ipynb' and str(page.address) == 'posts/net.html'
+
+PAGES = {PurePosixPath('posts/01_a.ipynb'): PurePosixPath('posts/a.ipynb'), PurePosixPath('posts/02_b.ipynb'): None, PurePosixPath('about.md'): PurePosixPath('about.md')}
+@pytest.mark.parametrize('folder,text,wanted', [
+    ('', '[a](posts/01_a.ipynb)', '[a](posts/a.ipynb)'), ('posts', '[a](01_a.ipynb#top "t")', '[a](a.ipynb#top "t")'), ('press', '[a](../posts/01_a.ipynb)', '[a](../posts/a.ipynb)'),
+    ('posts', '[a](/posts/01_a.ipynb)', '[a](/posts/a.ipynb)'), ('posts', '[b *c*](02_b.ipynb) d', 'b *c* d'), ('', '`[a](posts/01_a.ipynb)`', '`[a](posts/01_a.ipynb)`'),
+    ('', '```\n[a](posts/01_a.ipynb)\n```', '```\n[a](posts/01_a.ipynb)\n```'), ('', '[01_a.ipynb](posts/01_a.ipynb)', '[01_a.ipynb](posts/a.ipynb)'), ('', '[a](posts/01_c.ipynb)', '[a](posts/01_c.ipynb)'),
+    ('', '[a](https://x.org/posts/01_a.ipynb)', '[a](https://x.org/posts/01_a.ipynb)'), ('', '[x [y] z](posts/01_a.ipynb)', '[x [y] z](posts/a.ipynb)'), ('', '[a](about.md) [b](posts/01_a.ipynb)', '[a](about.md) [b](posts/a.ipynb)'),
+    ('', '[![p](p.png)](posts/01_a.ipynb)', '[![p](p.png)](posts/a.ipynb)')])
+def test_links(folder, text, wanted): assert staged_links(text, PurePosixPath(folder), PAGES) == wanted
+
+@pytest.mark.parametrize('text,wanted', [
+    ('![a](b.png)', [('b.png', 1, True)]), ('\n\n[a](b.csv#x)', [('b.csv', 3, False)]), ('<img src="b.png">', [('b.png', 1, True)]), ('`![a](b.png)`', []), ('![a](https://x.org/b.png)', []),
+    ('![a](attachment:b.png)', []), ('[a](#b)', []), ('![a](data:image/png;base64,AA)', []), ('[![a](b.png)](c.md)', [('b.png', 1, True), ('c.md', 1, False)])])
+def test_local_files(text, wanted): assert sorted(local_files(text)) == wanted
+
+def test_numbers_go_and_folders_stay():
+    assert [str(staged_path(PurePosixPath(p))) for p in ('posts/01_net.ipynb', '07a_x.md', 'index.md', '2024_x.md')] == ['posts/net.ipynb', 'x.md', 'index.md', 'x.md']
+
+def test_claims_are_bound_and_lead_to_the_record(blog):
+    root = blog(cell('markdown', 'It has [93.4 %]{claim=accuracy}.'))
+    cells = staged_cells(root)
+    assert '(#how-this-was-run){.claim' in cells[2]['source'] and '{#how-this-was-run}' in cells[-1]['source']
+
+def test_the_record_is_on_the_page():
+    text = record_markdown(RECORD, 'me/it')
+    for part in ('`cpu` profile', '23 November 2026', 'x, 2 cores', '41 s', '0.5 GB', 'cifar10 1 jpeg', '`n = 3`', 'python 3.11.7', '[`abc`](https://github.com/me/it/commit/abc)', '| accuracy | 0.9341 | 0.002 | 3 |'): assert part in text
+    assert 'commit/' not in record_markdown(RECORD | {'commit': 'abc-dirty'}, 'me/it') and '`abc-dirty`' in record_markdown(RECORD | {'commit': 'abc-dirty'}, 'me/it')
+    assert 'Memory' not in record_markdown(dict(profile='cpu', started='2026-11-23'))
+
+@pytest.mark.parametrize('seconds,text', [(0, '0.0 s'), (9.94, '9.9 s'), (59.4, '59 s'), (59.6, '1 min 0 s'), (3599.9, '1 h 0 min'), (7384, '2 h 3 min')])
+def test_durations(seconds, text): assert duration(seconds) == text
+
+def test_days(): assert (day('2026-11-03T10:00Z'), day('soon')) == ('3 November 2026', 'soon')
+
+@pytest.mark.parametrize('records', [(), (RECORD | {'ended': 'failed'},), (RECORD | {'profile': 'smoke'},)])
+def test_a_post_without_a_passed_published_record_is_left_out_and_named(blog, records):
+    root = blog(records=records)
+    (root/'nbs/index.md').write_text('---\ntitle: Home\n---\n\nSee [the net](posts/01_net.ipynb).\n')
+    staged = stage(root)
+    (name, why), = staged.left_out
+    assert name == '01_net' and 'kata run net' in why and staged.problems == []
+    assert not (staged.root/'posts').exists() and 'See the net.' in (staged.root/'index.md').read_text()
+
+def test_a_draft_is_left_out(blog):
+    staged = stage(blog(front=FRONT.replace('title: Net', 'title: Net\ndraft: true')))
+    assert staged.left_out == [('01_net', 'a draft')]
+
+@pytest.mark.parametrize('content,words', [
+    ('{', ['no JSON']), ('[]', ['JSON without a list of cells']), (notebook(cell('raw', '---\ntitle: a: b\n---')), ['line 2', 'front matter is no YAML']),
+    (notebook(cell('raw', FRONT), code('ok'), code('x = 1'), code('#| eco: false\n#| echo: no way\nx')), ['cell 4']), (notebook(cell('markdown', 'No front.')), ['front matter has no title', '---']),
+    (notebook(cell('raw', '---\ntitle: a\n---')), ['has no date']), (notebook(cell('odd', 'x')), ['cell 1', "kind 'odd'"])])
+def test_a_broken_note_is_named_and_the_others_are_staged(blog, content, words):
+    root = blog()
+    bad = root/'nbs/posts/02_bad.ipynb'
+    bad.write_text(content)
+    staged = stage(root)
+    problem, = staged.problems
+    assert '02_bad.ipynb' in problem.where and all(w in str(problem) for w in words), str(problem)
+    assert bad.read_text() == content and (staged.root/'posts/net.ipynb').is_file()
+
+def test_a_damaged_record_is_named(blog):
+    root = blog()
+    (root/'nbs/posts/records/01_net.json').write_text('[')
+    staged = stage(root)
+    assert '01_net.json' in staged.problems[0].where and staged.left_out
+
+def test_a_missing_image_is_named_with_cell_and_line(blog):
+    staged = stage(blog(code('x = 1'), cell('markdown', 'a\n\nb ![c](gone.png)')))
+    problem, = staged.problems
+    assert problem.where.endswith('01_net.ipynb, cell 5, line 3') and "'gone.png' is missing" in problem.text
+
+def test_a_missing_front_image_is_named(blog):
+    problem, = stage(blog(front=FRONT.replace('title: Net', 'title: Net\nimage: gone.png'))).problems
+    assert 'front matter' in problem.where and 'gone.png' in problem.text
+
+def test_files_travel_and_what_is_gone_goes(blog):
+    root = blog(cell('markdown', '![c](images/a.png) [d](data.csv)'))
+    (root/'nbs/posts/images').mkdir()
+    (root/'nbs/posts/images/a.png').write_bytes(b'a')
+    (root/'nbs/posts/data.csv').write_text('1')
+    (root/'nbs/posts/private.txt').write_text('1')
+    staged = stage(root)
+    assert {p.relative_to(staged.root).as_posix() for p in staged.root.rglob('*') if p.is_file()} == {'_quarto.yml', '404.md', 'library.md', 'posts/net.ipynb', 'posts/images/a.png', 'posts/data.csv'}
+    stage(blog())
+    assert not (staged.root/'posts/data.csv').exists()
+
+def test_two_notes_with_one_page_are_refused(blog):
+    root = blog(name='02_net')
+    blog()
+    with pytest.raises(ConfigError, match='already is'): stage(root)
+
+def test_identity_goes_into_the_configuration(blog):
+    root = blog()
+    (root/'settings.ini').write_text('[blog]\ntitle = Blog\nauthor = A\naddress = https://a.org/b\nrepository = me/it\n')
+    config = yaml.safe_load((stage(root).root/'_quarto.yml').read_text())
+    assert config['website'] == {'title': 'Blog', 'site-url': 'https://a.org/b', 'repo-url': 'https://github.com/me/it'} and config['author'] == 'A'
+
+def test_a_folder_that_is_only_quarto_keeps_its_names(tmp_path):
+    (tmp_path/'_quarto.yml').write_text('project: {type: website, render: ["*.md", "!private.md", "posts/*"]}\nbibliography: refs.bib\n')
+    for name in ('01_one.md', 'private.md', 'README.md', '_draft.md'): (tmp_path/name).write_text('# One\n\n> Quoted.\n')
+    (tmp_path/'posts').mkdir()
+    (tmp_path/'posts/02_two.ipynb').write_text(notebook(cell('markdown', 'Two')))
+    (tmp_path/'refs.bib').write_text('')
+    staged = stage(tmp_path)
+    assert [str(p.path) for p in staged.pages] == ['01_one.md', 'posts/02_two.ipynb'] and staged.problems == [] and staged.left_out == []
+    assert (staged.root/'refs.bib').is_file() and not (staged.root/'404.md').exists()
+
+def test_same_files_same_bytes(blog):
+    root = blog(code('x = 1', stream('1')), cell('markdown', '[93.4 %]{claim=accuracy}'))
+    def bytes_of(folder): return {p.relative_to(folder): p.read_bytes() for p in folder.rglob('*') if p.is_file()}
+    first = bytes_of(stage(root, root/'.kata/a').root)
+    assert first == bytes_of(stage(root, root/'.kata/b').root)
+
+def test_staging_again_writes_nothing(blog):
+    root = blog(code('x = 1'))
+    folder = stage(root).root
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()}
+    assert before == {p: p.stat().st_mtime_ns for p in stage(root).root.rglob('*') if p.is_file()}
+
+@pytest.mark.parametrize('text,wanted', [
+    ('# Net\n\n> About.\n\nText.', 'Text.'), ('# Net\n\n> Said another.\n\nText.', '> Said another.\n\nText.'), ('# Other\n\nText.', '# Other\n\nText.'), ('## Net\n\nText.', '## Net\n\nText.'), ('Text.', 'Text.')])
+def test_a_heading_goes_only_where_it_says_the_title_again(tmp_path, text, wanted):
+    (tmp_path/'_quarto.yml').write_text('project: {type: website}\n')
+    (tmp_path/'a.md').write_text(f'---\ntitle: Net\ndescription: About.\n---\n\n{text}\n')
+    assert (stage(tmp_path).root/'a.md').read_text().split('---\n')[-1].strip() == wanted
