@@ -339,6 +339,14 @@ def test_the_notebook_and_the_package_have_one_key(key_of):
     out = subprocess.run([sys.executable, '-c', code], input=json.dumps(earlier + cells), capture_output=True, text=True, env=env)
     assert out.stdout.split()[-1:] == [key_of(BASE)[0]], out.stderr[-2000:]
 
+def test_a_configuration_of_the_notebook_counts_whole(tmp_path, monkeypatch):
+    made = '@dataclass(frozen=True)\nclass Late:\n    a:int=1\n'
+    keys = []
+    for text in (made, made + '    def b(self): return 1\n'):
+        monkeypatch.setitem(sys.modules, '__main__', sys.modules['__main__'])
+        keys.append(call_key(plain, load_module(tmp_path, 'from dataclasses import dataclass\n' + text, '__main__').Late())[0])
+    assert keys[0] != keys[1]
+
 def test_a_closure_counts_by_what_it_holds():
     def make(n):
         def scale(config): return n
@@ -376,7 +384,7 @@ def test_calls_that_cannot_be_compared_are_refused(fn, config, text):
 
 @pytest.mark.parametrize('one, two', [
     (1, 1.), (1, True), ('a', b'a'), ((1,), [1]), ({1: 2, 3: 4}, {3: 4, 1: 2}), (nn.ReLU, nn.GELU), (torch.float32, torch.float16), (torch.zeros(2), torch.zeros(1, 2)),
-    (np.zeros(2), np.zeros(2, dtype=np.float32)), (None, 'None')], ids=str)
+    (np.zeros(2), np.zeros(2, dtype=np.float32)), (None, 'None'), (('a, str b',), ('a', 'b')), ("a', str 'b", "a")], ids=str)
 def test_values_that_differ_give_other_keys(one, two):
     assert call_key(plain, Holder(one))[0] == call_key(plain, Holder(one))[0] != call_key(plain, Holder(two))[0]
 
@@ -405,7 +413,7 @@ def kept_folder(): return next(Path(os.environ['KATA_RUN_DIR'], 'once').glob('wo
 def test_a_call_is_computed_once(note):
     first, second = once(work, Task(str(note))), once(work, Task(str(note)))
     assert note.read_text() == 'x' and first.made == second.made and torch.equal(first.value['v'], second.value['v'])
-    once(work, Task(str(note), value=2))
+    for value in (2, 1, 2): assert once(work, Task(str(note), value)).value['n'] == value
     assert note.read_text() == 'xx'
 
 def test_made_says_where_the_result_comes_from(note):
@@ -456,15 +464,17 @@ def test_a_failing_function_leaves_nothing_and_the_random_state():
     assert (random.random(), torch.rand(1).item()) == expected and not list(Path(os.environ['KATA_RUN_DIR']).rglob('*'))
 
 def test_two_at_once_end_with_one_whole_result(tmp_path):
-    folder, both = tmp_path/'once'/'work-k', threading.Barrier(2)
+    folder, both, ended = tmp_path/'once'/'work-k', threading.Barrier(2), []
     def save(n):
         both.wait()
         train._save(folder, {'n': n, 'v': torch.ones(10)}, Made('work', 'k', 'now', 'cpu', 1.0, '2', {}))
+        ended.append(n)
     for _ in range(10):
+        ended.clear()
         threads = [threading.Thread(target=save, args=(n,)) for n in range(2)]
         for t in threads: t.start()
         for t in threads: t.join()
-        assert train._load(folder, 'k').value['n'] in (0, 1) and [f.name for f in folder.parent.iterdir()] == ['work-k']
+        assert len(ended) == 2 and train._load(folder, 'k').value['n'] in (0, 1) and [f.name for f in folder.parent.iterdir()] == ['work-k']
 
 VALUES = [None, True, 3, 0.1, float('inf'), 'text', [], (), {}, [1, (2, [3])], {'a': {'b': (1,)}}, {1: 'one', None: 'none', (1, 2): 'pair'}, {'tensor': 0}, np.float32(0.5), np.int64(3)]
 TENSORS = [torch.zeros(0), torch.tensor(3), torch.ones(2, 3, dtype=torch.bfloat16), torch.arange(6).view(2, 3).T, torch.tensor([True]), nn.Parameter(torch.ones(2)),
