@@ -120,7 +120,9 @@ class Batches:
         self.tensors = tensors
         self.to(device or pick_device())
 
-    def to(self, device):
+    def to(self,
+        device:torch.device, # where the whole set shall lie
+    ):
         "Move the whole set to a device."
         self.device = device
         self.tensors = tuple(t.to(device, memory_format=torch.channels_last if t.ndim == 4 else torch.preserve_format) for t in self.tensors)
