@@ -346,7 +346,8 @@ def commands_exist(root):
 # Words that belong to one machine, or to someone else's server
 
 FORBIDDEN = {
-    'a folder of one machine': re.compile(r'''(?:^|(?<=[\s"'`=(,:]))/(?:root|work|home/\w+|Users/\w+)/'''),
+    # an example's user has one letter: /home/a
+    'a folder of one machine': re.compile(r'''(?:^|(?<=[\s"'`=(,:]))/(?:root|work|(?:home|Users)/\w{2,}|tmp/tmp\w+|var/folders)/'''),
     'a package registry': re.compile(r'pypi[.]org|pythonhosted[.]org|download[.]pytorch[.]org|registry[.]npmjs|conda[.]anaconda'),
     'a content network': re.compile(r'jsdelivr|unpkg[.]com|cdnjs|(?:fonts|ajax)[.]googleapis|gstatic|polyfill[.]io|esm[.]sh', re.I),
 }

@@ -206,6 +206,7 @@ CASES = {
     'an import that does not exist': ('commands_exist', edit('README.md', 'import double', 'import triple'), '`from kata_blog.core import triple`'),
     'an import of no module': ('commands_exist', edit('README.md', 'kata_blog.core', 'kata_blog.cores'), 'no such name'),
     'a folder of one machine': ('no_forbidden_words', write('notes.md', f'see\n{HOME}'), f'notes.md, line 2: a folder of one machine: {HOME[:-1]}'),
+    'a temporary folder in an output': ('no_forbidden_words', write('notes.md', "Path('/tmp" + "/tmpab12/x')"), 'a folder of one machine'),
     'a package registry': ('no_forbidden_words', write('notes.md', f'from https://{REGISTRY}/x'), 'a package registry'),
     'a content network': ('no_forbidden_words', write('kata_blog/press/theme/page.html', f'<script src="//{NETWORK}/x">'), 'a content network'),
 }

@@ -1,5 +1,6 @@
 "record: what is kept of a run, and that nothing is ever lost, torn or overwritten."
 import json, os, subprocess, sys, threading
+from pathlib import Path
 import pytest
 from kata_blog.core import KataError, text_hash
 from kata_blog.press import record as record_module
@@ -45,7 +46,7 @@ def test_the_notebook_keeps_its_parameters_and_is_clean(post):
     text = note.path.read_text()
     assert 'n = 100  # many' in text and 'object object at' not in text and '"total 45"' in text
     (root/'pyproject.toml').write_text('[project]\nname="x"\n[tool.nbdev]\n')
-    subprocess.run(['nbdev-clean', '--fname', str(note.path)], check=True, cwd=root)
+    subprocess.run([Path(sys.executable).with_name('nbdev-clean'), '--fname', str(note.path)], check=True, cwd=root)
     assert note.path.read_text() == text
 
 def test_a_run_changes_nothing_but_outputs(post):
