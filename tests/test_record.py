@@ -179,6 +179,12 @@ def test_weights_name_their_record(post):
     assert header['w']['shape'] == [2] and data[8 + size:] == b'12345678' and size % 8 == 0
     assert record['weights'] == {'adding.safetensors': text_hash(data)}
 
+@pytest.mark.parametrize('length', range(8))
+def test_tensors_begin_at_a_multiple_of_eight(length):
+    data = stamped(_safetensors({'subject': 'a' * length}), 'ab12')
+    size = int.from_bytes(data[:8], 'little')
+    assert size % 8 == 0 and data[8 + size:] == b'12345678' and json.loads(data[8:8 + size])['w']['data_offsets'] == [0, 8]
+
 def test_weights_of_a_failed_run_stay_out(post):
     root, note = post
     keep(note, failed(note), {}, root)

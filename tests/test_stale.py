@@ -5,7 +5,7 @@ import pytest
 import kata_blog
 from kata_blog.press.note import read_note
 from kata_blog.press.record import record_id, record_path
-from kata_blog.press.stale import Library, differences, imports, post_key, registered, status
+from kata_blog.press.stale import Library, imports, post_key, registered, status
 from making import run_and_keep, snapshot, write_post
 
 MODULES = {
@@ -187,9 +187,11 @@ def test_a_record_of_another_form_is_stale(kept):
     path.write_text(json.dumps([record | {'id': record_id(record)}]))
     assert only(kept) == ('stale', 'recorded with a key of another form')
 
-def test_many_reasons_are_cut_short():
-    old, new = ({'form': 1, 'cells': [], 'code': {f'm{i}': v for i in range(9)}, 'parameters': {}} for v in 'ab')
-    assert len(differences(old, new, [])) == 9
+def test_many_reasons_are_cut_short(tmp_path):
+    values = lambda v: '#| parameters\n' + '\n'.join(f'n{i} = {v}' for i in range(9))
+    run_and_keep(tmp_path, write_post(tmp_path, [values(1)], front='title: x'))
+    write_post(tmp_path, [values(2)], front='title: x')
+    assert only(tmp_path)[1] == 'parameter n0 1 -> 2, parameter n1 1 -> 2, parameter n2 1 -> 2, parameter n3 1 -> 2, 5 more'
 
 def test_a_notebook_without_ids(tmp_path):
     run_and_keep(tmp_path, write_post(tmp_path, ['x = 1', 'x'], ids=False))
@@ -239,6 +241,9 @@ def test_imports(code, found): assert imports(code) == found
 
 def test_relative_imports_by_name():
     assert imports('import importlib\nimportlib.import_module(".far", __package__)', 'kata_blog.sub') == ['kata_blog.sub.far']
+
+def test_packages_on_the_way_count(kept):
+    assert list(Library(kept).reached(['import kata_blog.sub.inner'])) == ['core', 'sub', 'sub.inner']
 
 def test_a_version_that_is_used_counts(kept):
     assert 'kata_blog' in Library(kept).reached(['from kata_blog import __version__'])

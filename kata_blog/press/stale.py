@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from ..core import KataError, code_hash, parse_code
 from .note import Note, parameters, parse_imports, post_paths, profiles, read_note
-from .record import PUBLISHED, outputs_hash, published, read_records
+from .record import outputs_hash, published, read_records
 from .run import evaluated
 
 # %% ../../nbs/press/03_stale.ipynb #2a8dcd7d
@@ -170,7 +170,7 @@ def _short(reasons, most=4):
 def _judge(path, root, library, versions):
     "One post's word and why."
     note = read_note(path)
-    records = [r for r in read_records(path) if r['profile'] in PUBLISHED]
+    records = read_records(path)
     if not records: return 'missing', 'no run is recorded'
     shown, newest = published(records), records[0]
     if newest['ended'] != 'passed' and not (shown and _behind(note, root, newest, library, versions)): return 'failed', newest.get('error') or newest['ended']
