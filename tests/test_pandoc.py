@@ -102,8 +102,8 @@ def test_headings_are_listed_without_links_and_notes(pandoc):
     assert body.headings[0]['html'] == 'A link of <code>code</code>' and '<math' in body.headings[1]['html']
 
 def test_code_is_highlighted_with_lines_one_can_link_to(page):
-    html = page(('def f(x):\n    return "```" # ::::: ~~~',), 'after')
-    assert '<span class="kw">def</span>' in html and 'id="cb1-2"' in html and '<p>after</p>' in html
+    html = page(('def f(x):\n    return """\n```\n:::::\n````\n"""',), 'after')
+    assert '<span class="kw">def</span>' in html and 'id="cb1-5"' in html and html.count('<pre') == 1 and '<p>after</p>' in html
 
 def test_a_long_line_makes_a_wide_block(page): assert 'wide' in page(('x' * 85,)) and 'wide' not in page(('x' * 84,))
 

@@ -102,6 +102,10 @@ def test_claims_are_bound_and_lead_to_the_record(blog):
     cells = staged_cells(root)
     assert '(#how-this-was-run){.claim' in cells[2]['source'] and '{#how-this-was-run}' in cells[-1]['source']
 
+def test_a_claim_that_no_longer_agrees_is_a_problem_with_its_sentence(blog):
+    problem, = stage(blog(cell('markdown', 'It has [97.1 %]{claim=accuracy}.'))).problems
+    assert 'cell 4' in problem.where and '97.1' in problem.text
+
 def test_the_record_is_on_the_page():
     text = record_markdown(RECORD, 'me/it')
     for part in ('`cpu` profile', '23 November 2026', 'x, 2 cores', '41 s', '0.5 GB', 'cifar10 1 jpeg', '`n = 3`', 'python 3.11.7', '[`abc`](https://github.com/me/it/commit/abc)', '| accuracy | 0.9341 | 0.002 | 3 |'): assert part in text

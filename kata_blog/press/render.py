@@ -35,8 +35,8 @@ def page_options(
 @dataclass
 class Printed:
     "A page whose note has been printed."
-    page: Page          # of the staged project
-    body: Body          # its text as HTML
+    page: Page          # what was printed
+    body: Body          # what pandoc gave
     options: dict       # what holds for the page
     words: int          # of prose and code, for the reading time
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 import yaml
 from ..core import ConfigError, KataError, NoteError, write_atomic
-from .claims import Problem, bind, prose_only, shown_path
+from .claims import Problem, bind, check_claims, prose_only, shown_path
 from .note import Note, note_paths, page_stem, read_note
 from .record import published, read_records
 from .settings import Settings, read_settings, site_config
@@ -348,6 +348,7 @@ def _stage_notes(notes, names, shown, records, repository, problems):
         try: page, files[names[path]] = staged_note(note, names[path], _texts(note, path, names, shown, records), record, is_post, repository)
         except KataError as e: problems.append(_problem(note.path, e))
         else: pages.append(page)
+        problems += [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
     return pages, files
 
 def _made_pages(root, notes, names, shown, have):
