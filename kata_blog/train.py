@@ -121,7 +121,7 @@ class Batches:
         self.to(device or pick_device())
 
     def to(self,
-        device:torch.device, # where the whole set shall lie
+        device, # where the whole set shall lie
     ):
         "Move the whole set to a device."
         self.device = device
