@@ -7,7 +7,7 @@ from kata_blog.press.check import check_site
 from kata_blog.press.render import build, minutes, page_options, toc_tree
 
 PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4////fwAJ+wP9KobjigAAAABJRU5ErkJggg=='
-RECORD = dict(id='0123456789ab', profile='cpu', ended='passed', key={}, started='2026-11-23T10:00:00Z', seconds=41.2, device=dict(kind='cpu', name='x', cores=2), metrics={'accuracy': {'value': 0.9341}})
+RECORD = dict(profile='cpu', ended='passed', key={}, started='2026-11-23T10:00:00Z', seconds=41.2, device=dict(kind='cpu', name='x', cores=2), metrics={'accuracy': {'value': 0.9341}})
 QUARTO = 'project: {type: website}\nwebsite:\n  navbar: {left: [{text: Posts, href: index.html}, {text: About, href: about.md}, {text: Library, href: library.html}], right: [{text: Out, href: "https://example.org"}]}\nformat: {html: {toc: true}}\n'
 
 def cell(kind, source, **more): return dict(cell_type=kind, source=source, metadata={}, **more)

@@ -7,7 +7,7 @@ from kata_blog.press.note import Cell, read_directives
 from kata_blog.press.stage import day, duration, local_files, page_options, record_markdown, stage, staged_links, staged_path
 
 FRONT = '---\ntitle: Net\ndescription: A net.\ndate: 2026-11-23\nkata: {week: 1, profiles: {smoke: {n: 1}}}\n---'
-RECORD = dict(id='0123456789ab', profile='cpu', ended='passed', key={}, started='2026-11-23T10:00:00Z', seconds=41.2, peak_memory_mb=512, device=dict(kind='cpu', name='x', cores=2),
+RECORD = dict(profile='cpu', ended='passed', key={}, started='2026-11-23T10:00:00Z', seconds=41.2, peak_memory_mb=512, device=dict(kind='cpu', name='x', cores=2),
               versions={'python': '3.11.7'}, parameters={'n': 3}, data=[dict(name='cifar10', version='1', variant='jpeg')], metrics={'accuracy': {'value': 0.9341, 'n': 3, 'sd': .002}}, commit='abc')
 
 def cell(kind, source, **more): return dict(cell_type=kind, source=source, metadata={}, **more)
