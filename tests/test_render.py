@@ -154,17 +154,19 @@ def test_quarto_where_it_is_missing_is_said(blog, monkeypatch):
     monkeypatch.setenv('PATH', '/nowhere')
     with pytest.raises(KataError, match='needs the Quarto program'): build(blog, renderer='quarto')
 
-@pytest.mark.parametrize('code,problems', [(0, 0), (3, 1)])
-def test_quarto_gets_the_staged_project(blog, tmp_path, monkeypatch, code, problems):
+@pytest.mark.parametrize('page,code,problem', [('index.html', 0, None), ('index.html', 3, 'it went wrong'), ('none.txt', 0, 'wrote no page')])
+def test_quarto_gets_the_staged_project(blog, tmp_path, monkeypatch, page, code, problem):
     "A program that stands in for Quarto writes down what it was asked."
     program = tmp_path/'bin/quarto'
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nmkdir -p "$5"; echo "$@" > "$5/asked.txt"; echo page > "$5/index.html"; echo "it went wrong" >&2; exit {code}\n')
+    program.write_text(f'#!/bin/sh\nmkdir -p "$5"; echo "$@" > "$5/asked.txt"; test -f "$2/_quarto.yml" && echo page > "$5/{page}"; echo "it went wrong" >&2; exit {code}\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv('PATH', f'{program.parent}:/usr/bin:/bin')
     built = build(blog, renderer='quarto')
-    assert (built.site/'asked.txt').read_text().split() == ['render', str(blog/'.kata/stage'), '--no-execute', '--output-dir', str(built.site)]
-    assert built.pages == ['index.html'] and len(built.problems) == problems and all('it went wrong' in str(p) for p in built.problems)
+    verb, folder, *rest = (built.site/'asked.txt').read_text().split()
+    assert [verb, *rest] == ['render', '--no-execute', '--output-dir', str(built.site)]
+    assert not any(part[0] in '._' for part in Path(folder).parts)  # Quarto would see nothing there
+    assert built.pages == [p for p in [page] if p.endswith('.html')] and [problem in str(p) for p in built.problems] == [True] * bool(problem)
 
 def test_a_folder_that_is_only_quarto(tmp_path):
     (tmp_path/'_quarto.yml').write_text('project: {type: website, output-dir: docs}\nwebsite: {title: Plain, navbar: {left: [index.md]}}\nbibliography: refs.bib\nexecute: {echo: false}\n')

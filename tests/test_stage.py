@@ -31,7 +31,9 @@ def blog(tmp_path):
 def staged_cells(root, name='posts/net.ipynb'):
     staged = stage(root)
     assert not staged.problems, staged.problems
-    return json.loads((staged.root/name).read_text())['cells']
+    cells = json.loads((staged.root/name).read_text())['cells']
+    assert all(isinstance(c['source'], list) and all('\n' in l for l in c['source'][:-1]) for c in cells)  # one string, and Quarto loses its line ends
+    return [c | {'source': ''.join(c['source'])} for c in cells]
 
 def options(source, is_post=True, outputs=()):
     directives, text = read_directives(source)

@@ -7,7 +7,7 @@ __all__ = ['TRACE', 'page_options', 'Printed', 'print_pages', 'up', 'Finisher', 
            'page_html', 'Built', 'site_files', 'build']
 
 # %% ../../nbs/press/07_render.ipynb #2c16f786
-import fnmatch, functools, html, os, queue, re, shutil, subprocess, time, urllib.parse
+import fnmatch, functools, html, os, queue, re, shutil, subprocess, tempfile, time, urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -367,6 +367,7 @@ def _quarto(staged, site):
     if not program: raise KataError('kata build: --renderer quarto needs the Quarto program, which is not on PATH; install it (pip install "kata_blog[quarto]") or leave the option out')
     done = subprocess.run([program, 'render', str(staged.root), '--no-execute', '--output-dir', str(site)], capture_output=True, text=True)
     if done.returncode: staged.problems.append(Problem('quarto', (done.stderr.strip() or done.stdout.strip()).splitlines()[-1] if done.stderr.strip() or done.stdout.strip() else f'ended with code {done.returncode}'))
+    elif not any(site.rglob('*.html')): staged.problems.append(Problem('quarto', 'ended well and wrote no page'))
     (site/'.nojekyll').touch() if site.is_dir() else None
 
 def build(
@@ -378,9 +379,10 @@ def build(
     "Print a project's site."
     started, root = time.monotonic(), Path(root).resolve()
     if renderer not in ('pandoc', 'quarto'): raise ConfigError(unknown('kata build', 'renderer', renderer, ['pandoc', 'quarto']))
-    staged = stage(root)
-    site = _site_dir(root, out, staged.config)
-    if renderer == 'quarto': _quarto(staged, site)
-    else: sync(site_files(staged), site)
+    with tempfile.TemporaryDirectory() as plain:
+        staged = stage(root, plain if renderer == 'quarto' else None)  # Quarto sees nothing below a folder whose name begins with a dot
+        site = _site_dir(root, out, staged.config)
+        if renderer == 'quarto': _quarto(staged, site)
+        else: sync(site_files(staged), site)
     pages = sorted(p.relative_to(site).as_posix() for p in site.rglob('*.html')) if site.is_dir() else []
     return Built(site, pages, staged.problems, staged.left_out, time.monotonic() - started)

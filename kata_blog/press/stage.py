@@ -206,7 +206,8 @@ def _file_of(note, front, cells):
     if note.path.suffix != '.ipynb': return '\n\n'.join([head, *(c['source'] for c in cells)]) + '\n'
     raw = dict(cell_type='raw', metadata={}, source=head, id='front-matter')
     spec = note.raw.get('metadata', {}).get('kernelspec') or dict(display_name='python3', language='python', name='python3')
-    return json.dumps(dict(cells=[raw, *cells], metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), indent=1, sort_keys=True, ensure_ascii=False) + '\n'
+    lines = lambda c: c | {'source': c['source'].splitlines(True)}  # Quarto loses the line ends of a source that is one string
+    return json.dumps(dict(cells=[lines(c) for c in (raw, *cells)], metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), indent=1, sort_keys=True, ensure_ascii=False) + '\n'
 
 def staged_note(
     note:Note, # a parsed note
