@@ -108,6 +108,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'kata_blog.press.check._note_problems': ( 'press/check.html#_note_problems',
                                                                                  'kata_blog/press/check.py'),
                                        'kata_blog.press.check._post_faults': ('press/check.html#_post_faults', 'kata_blog/press/check.py'),
+                                       'kata_blog.press.check._settings_problems': ( 'press/check.html#_settings_problems',
+                                                                                     'kata_blog/press/check.py'),
                                        'kata_blog.press.check._shown_images': ( 'press/check.html#_shown_images',
                                                                                 'kata_blog/press/check.py'),
                                        'kata_blog.press.check.as_problem': ('press/check.html#as_problem', 'kata_blog/press/check.py'),

@@ -16,6 +16,7 @@ from ..core import KataError
 from .claims import Problem, check_claims, loose_numbers, note_place, prose_only, shown_path
 from .note import Note, note_paths, page_stem, parameters, post_paths, profiles, read_note
 from .record import published, records_of
+from .settings import read_config, read_settings
 
 # %% ../../nbs/press/08_check.ipynb #e5bca4f3
 def _date_fault(value):
@@ -139,11 +140,17 @@ def _note_problems(note, base, is_post, records):
     if note.front.get('draft') and shown is None: return found
     return found + check_claims(note, records) + (loose_numbers(note, shown) if is_post else [])
 
+def _settings_problems(root):
+    def problem(read):
+        try: read(root)
+        except KataError as e: return as_problem(e)
+    return [*filter(None, map(problem, (read_settings, read_config)))]
+
 def check_project(
     root:str|Path, # the project's folder
 )->list: # `Problem`s in the order of files
     "Read every note of a project, and say what is wrong."
-    root, found, records = Path(root), [], {}
+    root, found, records = Path(root), _settings_problems(root), {}
     base, posts = root/'nbs' if (root/'nbs').is_dir() else root, set(post_paths(root))
     try: records = records_of(root)
     except KataError as e: found.append(as_problem(e))

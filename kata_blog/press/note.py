@@ -18,13 +18,16 @@ _SWITCH = (True, False)
 _ALLOWED = {'echo': (*_SWITCH, 'fenced'), 'output': (*_SWITCH, 'asis'), 'include': _SWITCH, 'eval': _SWITCH, 'warning': _SWITCH,
             'error': _SWITCH, 'code-fold': (*_SWITCH, 'show'), 'output-fold': _SWITCH}
 _KNOWN = {*_ALLOWED, 'default_exp', 'export', 'exporti', 'exports', 'exportd', 'hide', 'hide_input', 'hide_output', 'hide_line', 'filter_stream', 'exec_doc',
-          'parameters', 'label', 'fig-cap', 'fig-alt', 'fig-subcap', 'fig-width', 'fig-height', 'tbl-cap', 'code-summary', 'code-line-numbers',
-          'layout', 'layout-ncol', 'layout-nrow', 'column', 'classes', 'notest', 'collapse', 'output-summary'}
+          'parameters', 'notest', 'collapse', 'classes', 'id', 'tags', 'column', 'layout', 'layout-ncol', 'layout-nrow', 'layout-align', 'layout-valign', 'panel',
+          'code-summary', 'code-line-numbers', 'code-overflow', 'code-copy', 'filename', 'output-summary', 'output-location', 'output-ext', 'class-output',
+          'label', 'cap-location', 'fig-cap', 'fig-scap', 'fig-subcap', 'fig-alt', 'fig-width', 'fig-height', 'fig-align', 'fig-format', 'fig-dpi', 'fig-link',
+          'fig-responsive', 'fig-cap-location', 'fig-column', 'tbl-cap', 'tbl-subcap', 'tbl-colwidths', 'tbl-cap-location', 'tbl-column', 'lst-cap', 'lst-label',
+          'cache', 'freeze', 'out-width', 'out-height'}
 _LINE = re.compile(r'^\s*#\s*\|\s?(.*)$')
 
 def _near_miss(key):
     "The known key that `key` most likely means."
-    return next(iter(difflib.get_close_matches(key, _KNOWN, n=1, cutoff=0.85)), None)
+    return next(iter(difflib.get_close_matches(key, _KNOWN, n=1, cutoff=0.75)), None)
 
 def _value(text, line, where):
     try: return yaml.safe_load(f'value: {text.lstrip()}' if '\n' not in text else f'value:{text}')['value']
