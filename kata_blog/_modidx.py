@@ -483,6 +483,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage.local_files': ('press/stage.html#local_files', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage.page_options': ('press/stage.html#page_options', 'kata_blog/press/stage.py'),
+                                       'kata_blog.press.stage.parameters_markdown': ( 'press/stage.html#parameters_markdown',
+                                                                                      'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage.read_front': ('press/stage.html#read_front', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage.record_markdown': ( 'press/stage.html#record_markdown',
                                                                                   'kata_blog/press/stage.py'),

@@ -210,3 +210,13 @@ def test_a_heading_goes_only_where_it_says_the_title_again(tmp_path, text, wante
     (tmp_path/'_quarto.yml').write_text('project: {type: website}\n')
     (tmp_path/'a.md').write_text(f'---\ntitle: Net\ndescription: About.\n---\n\n{text}\n')
     assert (stage(tmp_path).root/'a.md').read_text().split('---\n')[-1].strip() == wanted
+
+def test_a_page_says_what_its_run_changed_in_the_parameters(blog):
+    "The cell shows the values of `full`; the numbers of the page may be those of another profile."
+    cells = staged_cells(blog(code('#| parameters\nepochs = 9\nwidth = 4'), front='---\ntitle: Net\ndate: 2026-11-23\nkata: {week: 1, profiles: {cpu: {epochs: 2}}}\n---'))
+    at = next(n for n, c in enumerate(cells) if 'epochs = 9' in c['source'])
+    assert '`epochs = 2`' in cells[at + 1]['source'] and 'width' not in cells[at + 1]['source'] and '(#how-this-was-run)' in cells[at + 1]['source']
+
+def test_a_page_that_shows_full_has_no_such_line(blog):
+    root = blog(code('#| parameters\nepochs = 9'), front='---\ntitle: Net\ndate: 2026-11-23\nkata: {week: 1, profiles: {cpu: {epochs: 2}}}\n---', records=(RECORD | {'profile': 'full'},))
+    assert not any('values of the `full` profile' in c['source'] for c in staged_cells(root))

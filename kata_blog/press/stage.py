@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOT_FOUND', 'Page', 'Staged', 'page_options', 'staged_path', 'is_local', 'staged_links', 'local_files', 'duration',
-           'day', 'record_markdown', 'staged_note', 'library_markdown', 'sync', 'stage', 'read_front']
+           'day', 'record_markdown', 'parameters_markdown', 'staged_note', 'library_markdown', 'sync', 'stage',
+           'read_front']
 
 # %% ../../nbs/press/06_stage.ipynb #8672d9e9
 import datetime, fnmatch, json, os, re
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 from ..core import ConfigError, KataError, NoteError, write_atomic
 from .claims import Problem, bind, check_claims, prose_only, shown_path
-from .note import Note, note_paths, page_stem, read_note
+from .note import Note, note_paths, page_stem, profiles, read_note
 from .record import published, read_records
 from .settings import Settings, read_settings, site_config
 
@@ -185,7 +186,16 @@ def _front(note, is_post, record):
     front = {'title': note.title} | note.front
     return front | {'kata': kata} if kata else {k: v for k, v in front.items() if k != 'kata'}
 
-def _staged_cells(note, text, is_post):
+def parameters_markdown(
+    note:Note, # a post
+    record:dict|None, # the record that its page shows
+)->str: # a line of Markdown; empty where the page shows what the cell says
+    "What the shown run changed in the parameters cell, which holds the values of `full`."
+    changed = profiles(note).get((record or {}).get('profile'), {})
+    values = ', '.join(f'`{k} = {v!r}`' for k, v in changed.items())
+    return f"::: {{.parameters-note}}\nThe cell holds the values of the `full` profile. The run [on this page](#how-this-was-run), under `{record['profile']}`, had {values}.\n:::" if values else ''
+
+def _staged_cells(note, text, is_post, record=None):
     "The cells that are on the page, each with its number in the author's file."
     first = next((c for c in note.cells if c.kind == 'markdown' and c.source.strip()), None)
     for c in note.cells:
@@ -193,6 +203,8 @@ def _staged_cells(note, text, is_post):
             options = page_options(c, is_post)
             if options is None: continue
             yield c.index, _staged_code(c, options) | {'id': c.id or f'cell-{c.index}'}
+            if 'parameters' in c.directives and (line := parameters_markdown(note, record)):
+                yield c.index, dict(cell_type='markdown', metadata={}, source=line, id='parameters-note')
         else:
             source = text(_without_heading(note, c.source, is_post) if c is first else c.source) if c.kind == 'markdown' else c.source
             if not source.strip(): continue
@@ -218,7 +230,7 @@ def staged_note(
     repository:str='', # owner/name on GitHub
 )->tuple[Page, str]: # the page and the staged file's content
     "One note as Quarto understands it."
-    front, found = _front(note, is_post, record), list(_staged_cells(note, text, is_post))
+    front, found = _front(note, is_post, record), list(_staged_cells(note, text, is_post, record))
     numbers, cells = [i for i, _ in found], [c for _, c in found]
     if record: cells, numbers = [*cells, dict(cell_type='markdown', metadata={}, source=record_markdown(record, repository), id='record')], [*numbers, None]
     return Page(note.path, path, front, [None, *numbers], is_post), _file_of(note, front, cells)
