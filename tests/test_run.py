@@ -192,7 +192,8 @@ def test_a_file_beside_the_post_replaces_no_module(tmp_path, ran):
     write_post(tmp_path, ['1']).path.with_name('random.py').write_text('1/0')
     assert ran('import random\nrandom.random()').ended == 'passed'
 
-WATCHER = """import sys
+WATCHER = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 from pathlib import Path
 from kata_blog.press.note import read_note
 from kata_blog.press.run import run_note
