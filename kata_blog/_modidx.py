@@ -400,6 +400,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'kata_blog.press.run._forget_own': ('press/run.html#_forget_own', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._gpu': ('press/run.html#_gpu', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._kill': ('press/run.html#_kill', 'kata_blog/press/run.py'),
+                                     'kata_blog.press.run._last_words': ('press/run.html#_last_words', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._library': ('press/run.html#_library', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._messages': ('press/run.html#_messages', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._next': ('press/run.html#_next', 'kata_blog/press/run.py'),

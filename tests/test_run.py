@@ -222,3 +222,12 @@ def test_when_the_parent_ends_so_does_the_child(tmp_path, how):
     assert not alive(child)
     pid.unlink()
     assert snapshot(tmp_path) == before
+
+def test_words_said_just_before_the_end_are_heard():
+    "A child may speak and end between two looks at the pipe."
+    import queue
+    from kata_blog.press.run import _next
+    inbox = queue.Queue()
+    class Child:
+        def poll(self): inbox.put({'say': 'end'}); return 0
+    assert _next(inbox, Child(), time.monotonic() + 5) == {'say': 'end'}

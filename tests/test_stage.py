@@ -110,7 +110,7 @@ def test_a_claim_that_no_longer_agrees_is_a_problem_with_its_sentence(blog):
 
 def test_the_record_is_on_the_page():
     text = record_markdown(RECORD, 'me/it')
-    for part in ('`cpu` profile', '23 November 2026', 'x, 2 cores', '41 s', '0.5 GB', 'cifar10 1 jpeg', '`n = 3`', 'python 3.11.7', '[`abc`](https://github.com/me/it/commit/abc)', '| accuracy | 0.9341 | 0.002 | 3 |'): assert part in text
+    for part in ('`cpu` profile', '23 November 2026', 'x, 2 cores', '41 s', '0.5 GB', 'cifar10, version 1: jpeg', '`n = 3`', 'python 3.11.7', '[`abc`](https://github.com/me/it/commit/abc)', '| accuracy | 0.9341 | 0.002 | 3 |'): assert part in text
     assert 'commit/' not in record_markdown(RECORD | {'commit': 'abc-dirty'}, 'me/it') and '`abc-dirty`' in record_markdown(RECORD | {'commit': 'abc-dirty'}, 'me/it')
     assert 'Memory' not in record_markdown(dict(profile='cpu', started='2026-11-23'))
 

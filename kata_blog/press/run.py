@@ -228,13 +228,18 @@ def _pump(stream, inbox):
         for line in stream: inbox.put(json.loads(line))
     inbox.put(None)
 
+def _last_words(inbox):
+    "What an ended child said after we looked; None when that is all, or when something it started still holds the pipe."
+    try: return inbox.get(timeout=1)
+    except queue.Empty: return None
+
 def _next(inbox, child, deadline):
     "The child's next message; None when it is gone. Past the deadline: `queue.Empty`."
     while True:
         try: return inbox.get(timeout=max(0, min(deadline - time.monotonic(), 1)))
         except queue.Empty:
             if time.monotonic() >= deadline: raise
-            if child.poll() is not None: return None  # something it started still holds the pipe
+            if child.poll() is not None: return _last_words(inbox)
 
 def _messages(child, cell_timeout_s, timeout_s):
     "What the child says, until it ends, is gone (with its exit status) or is late (with the limit it broke)."

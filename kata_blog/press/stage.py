@@ -160,7 +160,7 @@ def record_markdown(
     memory, data = record.get('peak_memory_mb'), record.get('data') or []
     facts = {
         'Device': _device(record.get('device') or {}), 'Time': duration(record.get('seconds') or 0), 'Memory': f'{memory / 1000:.1f} GB at most' if memory else '',
-        'Data': '; '.join(' '.join(str(d[k]) for k in ('name', 'version', 'variant') if d.get(k)) for d in data),
+        'Data': '; '.join(f"{d['name']}, version {d['version']}" + (f": {d['variant']}" if d.get('variant') else '') for d in data),
         'Parameters': ', '.join(f'`{k} = {v!r}`' for k, v in (record.get('parameters') or {}).items()),
         'Versions': ', '.join(f'{k} {v}' for k, v in (record.get('versions') or {}).items()),
         'Commit': _commit(record.get('commit'), repository), 'Record': f"`{record['id']}`" if record.get('id') else ''}
