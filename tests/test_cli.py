@@ -47,6 +47,12 @@ def test_smoke_keeps_nothing(project, kata):
     code, said = kata('run', 'adding', '--profile', 'smoke', '-q')
     assert code == 0 and 'total 1' in said and snapshot(project) == before
 
+def test_a_smoke_run_that_takes_another_way_than_the_record_fails(project, kata):
+    add(project, '02_branch', '#| parameters\nn = 100', 'from kata_blog.core import report\nreport(**({"small": 1} if n < 5 else {"total": n}))')
+    assert kata('run', '--profile', 'cpu')[0] == 0
+    code, said = kata('run', '--profile', 'smoke')
+    assert code == 1 and 'metric small is new' in said and 'metric total is missing' in said and 'passed  01_adding' in said
+
 BROKEN = [  # what is wrong with the second post, and what must be said of it
     (lambda p: (p/'nbs/posts/02_bad.ipynb').write_text('{"cells": ['), ['02_bad.ipynb', 'no JSON']),
     (lambda p: (p/'nbs/posts/02_bad.ipynb').write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'), ['02_bad.ipynb', 'title']),

@@ -50,6 +50,14 @@ def _default_profile(): return 'full' if shutil.which('nvidia-smi') else 'cpu'
 
 def _summary(run): return '; '.join(f'{k} {m["value"]:.4g}' for k, m in run.metrics.items())
 
+def _other_form(note, run, root):
+    "What a test run did otherwise than the record of the same code; None where nothing, or where the code has moved on."
+    from kata_blog.press.record import published, read_records, unlike
+    from kata_blog.press.stale import post_key
+    record = published(read_records(note.path))
+    found = unlike(run, record) if record and record['key'] == post_key(note, root, record['profile']) else []
+    return f'{note.name}: under {run.profile} it takes another way than its record: {"; ".join(found)}; all profiles run the same cells and report the same metrics' if found else None
+
 def _run_one(path, profile, root, args):
     "Run one post and keep what came of it; True when every cell passed."
     from kata_blog.press.note import read_note
@@ -62,9 +70,10 @@ def _run_one(path, profile, root, args):
     key = post_key(note, root, profile)  # of the code that runs, not of what may be edited meanwhile
     run = run_note(note, profile, root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, log=log)
     if profile in PUBLISHED: keep(note, run, key, root)
-    if run.ended != 'passed': print(f'failed  {run.error}', file=sys.stderr)
+    error = run.error or (_other_form(note, run, root) if profile not in PUBLISHED else None)
+    if error: print(f'failed  {error}', file=sys.stderr)
     else: print(f'passed  {note.name} in {run.seconds:.0f} s  {_summary(run)}')
-    return run.ended == 'passed'
+    return not error
 
 def _run(args):
     from kata_blog.press.stale import status

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PUBLISHED', 'RecordError', 'record_path', 'record_id', 'read_records', 'records_of', 'published', 'stored',
-           'outputs_hash', 'make_record', 'stamped', 'keep']
+           'outputs_hash', 'make_record', 'stamped', 'keep', 'unlike']
 
 # %% ../../nbs/press/02_record.ipynb #7b148ab6
 import copy, fcntl, json, os, shutil, subprocess
@@ -188,3 +188,16 @@ def keep(
             files |= {note.path: stored(run.notebook)} | {folder/name: stamped(data, record['id']) for name, data in run.weights.items()}
         _write_together(files)
     return record
+
+# %% ../../nbs/press/02_record.ipynb #e7d16307
+def unlike(
+    run:Run, # a passed run, under any profile
+    record:dict, # of the same code
+)->list: # what differs, in words; empty where the two have the same form
+    "What a run executes and reports otherwise than a record does."
+    def odd(what, a, b):
+        more, less = (sorted(map(str, x)) for x in (a - b, b - a))
+        return [f'{what} {", ".join(names)} {verb}' for names, verb in ((more, 'is new'), (less, 'is missing')) if names]
+    cells = [{c['index'] for c in x} for x in (run.cells, record['cells'])]
+    figures = [f'{run.figures} figures where the record has {record["figures"]}'] if run.figures != record['figures'] else []
+    return odd('cell', *cells) + odd('metric', set(run.metrics), set(record['metrics'])) + figures
