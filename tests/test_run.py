@@ -1,5 +1,5 @@
 "run: what a run says of itself, what stops it, and that it leaves nothing else behind."
-import os, re, signal, subprocess, sys, time
+import json, os, re, signal, subprocess, sys, time
 from pathlib import Path
 import pytest
 import kata_blog
@@ -31,6 +31,11 @@ def test_a_run_tells_what_happened(ran):
 
 def test_versions_go_by_the_names_of_the_registry(ran):
     assert {'PyYAML', 'fastcore'} <= set(ran('import yaml\nfrom fastcore.test import test_eq\nimport json').versions)
+
+def test_versions_are_of_what_was_imported_and_not_our_own(tmp_path, ran):
+    (tmp_path/'kata_blog-9.dist-info').mkdir()
+    (tmp_path/'kata_blog-9.dist-info'/'METADATA').write_text('Metadata-Version: 2.1\nName: kata_blog\nVersion: 9\n')
+    assert set(ran('from kata_blog.core import report\nif False: import jinja2').versions) == {'python'}
 
 def test_a_project_imports_its_own_modules(tmp_path, ran):
     (tmp_path/'kata_blog').mkdir()
@@ -140,6 +145,13 @@ def test_profiles_differ_in_parameters_only(ran):
     assert [ran(*codes, profile=p).metrics['n_used']['value'] for p in ('full', 'cpu', 'smoke')] == [100, 10, 2]
     with pytest.raises(NoteError, match="did you mean 'smoke'"): ran(*codes, profile='smok')
     with pytest.raises(NoteError, match="unknown parameter 'n'"): ran('#| parameters\nm = 100', profile='cpu')
+
+def test_a_note_is_only_read(tmp_path):
+    note = write_post(tmp_path, ['1\n2'])
+    note.raw['cells'][1]['source'] = ['1\n', '2']  # as nbdev and Jupyter store it
+    before = json.dumps(note.raw)
+    run = run_note(note, 'full', tmp_path)
+    assert texts(run, 2) == ['2'] and json.dumps(note.raw) == before
 
 def test_the_notebook_keeps_its_own_parameters(ran): assert '#| parameters\nn = 100' in ran('#| parameters\nn = 100', profile='cpu').notebook['cells'][1]['source']
 

@@ -189,7 +189,7 @@ def serve()->None:
     _forget_own()
     passed = all(_run_cell(shell, index, source, answers) for index, source in cells)
     _answer(answers, 'end', passed=passed, **_facts([shell.transform_cell(source) for _, source in cells]))
-    os._exit(0)  # whatever threads the post has left do not hold up the end
+    os._exit(0)  # no exit handlers: they would race with the parent, which ends the whole group now
 
 # %% ../../nbs/press/01_run.ipynb #eed9c330
 _BOOT = 'import sys; sys.path.insert(0, sys.argv[1]); from kata_blog.press.run import serve; del sys.path[0]; serve()'
