@@ -142,10 +142,11 @@ def _device():
 # %% ../../nbs/press/01_run.ipynb #0d4410af
 def _distribution(name):
     "A package's name in the registry and its version; None for what is not installed as one."
-    try: return name, importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError: pass
-    found = importlib.metadata.packages_distributions().get(name)  # slow: only for the few that are installed under another name
-    return (found[0], importlib.metadata.version(found[0])) if found else None
+    try: found = importlib.metadata.metadata(name)
+    except importlib.metadata.PackageNotFoundError:
+        owners = importlib.metadata.packages_distributions().get(name)  # slow: only for the few that are installed under another name
+        found = importlib.metadata.metadata(owners[0]) if owners else None
+    return found and (found['Name'], found['Version'])
 
 def _versions(codes):
     "Python's version and those of the packages that some code imports and this process has loaded."
