@@ -278,7 +278,7 @@ def _problem(path, error):
 
 def _is_page(path, config):
     "Quarto's rule for what a website prints, with `project: render:`."
-    if str(path).lower() in ('readme.md', 'readme.qmd', 'agents.md', 'claude.md'): return False
+    if str(path).lower() in ('readme.md', 'readme.qmd'): return False
     wanted = config.get('project', {}).get('render') or ['*']
     take = [w for w in wanted if not str(w).startswith('!')] or ['*']
     return any(fnmatch.fnmatch(str(path), w) for w in take) and not any(fnmatch.fnmatch(str(path), str(w)[1:]) for w in wanted if str(w).startswith('!'))
