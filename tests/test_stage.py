@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 import pytest, yaml
 from kata_blog.core import ConfigError
 from kata_blog.press.note import Cell, read_directives
-from kata_blog.press.stage import day, duration, local_files, page_options, record_markdown, stage, staged_links, staged_path
+from kata_blog.press.stage import day, duration, local_files, cell_options, record_markdown, stage, staged_links, staged_path
 
 FRONT = '---\ntitle: Net\ndescription: A net.\ndate: 2026-11-23\nkata: {week: 1, profiles: {smoke: {n: 1}}}\n---'
 RECORD = dict(profile='cpu', ended='passed', key={}, started='2026-11-23T10:00:00Z', seconds=41.2, peak_memory_mb=512, device=dict(kind='cpu', name='x', cores=2),
@@ -37,7 +37,7 @@ def staged_cells(root, name='posts/net.ipynb'):
 
 def options(source, is_post=True, outputs=()):
     directives, text = read_directives(source)
-    return page_options(Cell('code', source, 1, outputs=list(outputs), directives=directives, code=text), is_post)
+    return cell_options(Cell('code', source, 1, outputs=list(outputs), directives=directives, code=text), is_post)
 
 @pytest.mark.parametrize('source,wanted', [
     ('#| hide\nx', None), ('#| hide: true\nx', None), ('#| hide: false\nx', {}), ('#| default_exp net', None), ('#| export', None), ('', None), ('#| echo: false', None),

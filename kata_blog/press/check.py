@@ -7,7 +7,7 @@ __all__ = ['post_problems', 'as_problem', 'prose_problems', 'figure_problems', '
            'read_page', 'link_faults', 'page_faults', 'check_site']
 
 # %% ../../nbs/press/08_check.ipynb #83e83291
-import datetime as dt, difflib, json, os, re
+import datetime as dt, difflib, os, re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path

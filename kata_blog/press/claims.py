@@ -12,7 +12,7 @@ import difflib, math, os, re
 from dataclasses import dataclass
 from pathlib import Path
 from ..core import KataError, unknown
-from .note import Note, page_stem
+from .note import Note
 from .record import published
 
 # %% ../../nbs/press/04_claims.ipynb #7c027874

@@ -9,7 +9,7 @@ __all__ = ['subject_of', 'next_number', 'taken_subjects', 'categories_in_use', '
 import datetime as dt, difflib, json, keyword, re, unicodedata
 from pathlib import Path
 from ..core import KataError, NoteError, text_hash, write_atomic
-from .note import note_paths, page_stem, post_paths, read_note
+from .note import post_paths, read_note
 
 # %% ../../nbs/press/05_new.ipynb #f2934f32
 _LONGEST = 24  # letters; longer names are sentences, and are mistyped
