@@ -37,14 +37,27 @@ def _print_problems(problems):
     for p in problems: print(p, file=sys.stderr)
     return int(any(not getattr(p, 'warning', False) for p in problems))
 
+# %% ../../nbs/press/09_cli.ipynb #aa08efbf
+_COMMANDS = {}  # name to what it does in words, the function that does it, and the function that adds its words
+
+# %% ../../nbs/press/09_cli.ipynb #90459294
+def _new_words(p):
+    p.add_argument('title')
+    p.add_argument('--week', type=int, required=True, help='the week of the course it belongs to')
+
+def _new(args):
+    from kata_blog.press.new import new_post
+    print(new_post(_root(args), args.title, week=args.week))
+
+_COMMANDS['new'] = 'start the next post from a skeleton', _new, _new_words
+
 # %% ../../nbs/press/09_cli.ipynb #8575511e
-def _status(args):
-    from kata_blog.press.stale import status
-    rows = status(_root(args))
-    if args.json: print(json.dumps([vars(r) for r in rows], indent=1))
-    else:
-        for r in rows: print(f'{r.word:8}{r.name}' + (f'  ({r.why})' if r.why else ''))
-    return int(any(r.word != 'fresh' for r in rows))
+def _run_words(p):
+    p.add_argument('posts', nargs='*', metavar='POST', help='as classifier or 01_classifier; none: every post that is not fresh')
+    p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU, else cpu')
+    p.add_argument('--cell-timeout', type=float, default=3600, metavar='S', help='seconds that one cell may take (3600)')
+    p.add_argument('--timeout', type=float, default=4 * 3600, metavar='S', help='seconds that a post may take (14400)')
+    p.add_argument('-q', '--quiet', action='store_true', help='no line for each cell')
 
 def _default_profile(): return 'full' if shutil.which('nvidia-smi') else 'cpu'
 
@@ -91,13 +104,25 @@ def _run(args):
     if failed: print(f'{len(failed)} of {len(paths)} failed: {", ".join(failed)}', file=sys.stderr)
     return int(bool(failed))
 
-def _build(args):
-    from kata_blog.press.render import build
-    built = build(_root(args), out=args.out, renderer=args.renderer)
-    code = _print_problems(built.problems)
-    for name, why in built.left_out: print(f'left out {name}: {why}')
-    print(f'{len(built.pages)} pages in {built.seconds:.1f} s: {built.site}/index.html')
-    return code
+_COMMANDS['run'] = 'run posts and keep a record of what came out', _run, _run_words
+
+# %% ../../nbs/press/09_cli.ipynb #2504fc2f
+def _status_words(p):
+    p.add_argument('--json', action='store_true')
+
+def _status(args):
+    from kata_blog.press.stale import status
+    rows = status(_root(args))
+    if args.json: print(json.dumps([vars(r) for r in rows], indent=1))
+    else:
+        for r in rows: print(f'{r.word:8}{r.name}' + (f'  ({r.why})' if r.why else ''))
+    return int(any(r.word != 'fresh' for r in rows))
+
+_COMMANDS['status'] = 'say of each post whether its results still belong to the code', _status, _status_words
+
+# %% ../../nbs/press/09_cli.ipynb #cd786d4e
+def _check_words(p):
+    p.add_argument('folder', nargs='?')
 
 def _check(args):
     root = _root(args)
@@ -109,9 +134,29 @@ def _check(args):
     print(f'{len(problems)} problems' if problems else 'nothing to mend')
     return code
 
-def _new(args):
-    from kata_blog.press.new import new_post
-    print(new_post(_root(args), args.title, week=args.week))
+_COMMANDS['check'] = 'read notes, claims and the built site, and list what is wrong', _check, _check_words
+
+# %% ../../nbs/press/09_cli.ipynb #a2d180e0
+def _build_words(p):
+    p.add_argument('folder', nargs='?', metavar='DIR', help='any folder with a _quarto.yml')
+    p.add_argument('--renderer', choices=('pandoc', 'quarto'), default='pandoc')
+    p.add_argument('--out', metavar='DIR', help='where the site goes; _site in the project if not given')
+
+def _build(args):
+    from kata_blog.press.render import build
+    built = build(_root(args), out=args.out, renderer=args.renderer)
+    code = _print_problems(built.problems)
+    for name, why in built.left_out: print(f'left out {name}: {why}')
+    print(f'{len(built.pages)} pages in {built.seconds:.1f} s: {built.site}/index.html')
+    return code
+
+_COMMANDS['build'] = 'print the site', _build, _build_words
+
+# %% ../../nbs/press/09_cli.ipynb #6b26361c
+def _data_words(p):
+    p.add_argument('what', choices=('list', 'fetch', 'path'))
+    p.add_argument('names', nargs='*', metavar='NAME', help='data sets, and which part: eegmmidb subjects=1 runs=3-14')
+    p.add_argument('--json', action='store_true')
 
 def read_part(
     words:list, # as a person writes them: subjects=1,2 runs=3-14
@@ -132,33 +177,16 @@ def _data(args):
     said = lambda line: print(line, file=sys.stderr)  # the path alone goes to stdout, for use in a shell
     for name in names: print(data.fetch(name, log=said, **part) if args.what == 'fetch' else data.path(name))
 
+_COMMANDS['data'] = 'list data sets, fetch them, say where they lie', _data, _data_words
+
 # %% ../../nbs/press/09_cli.ipynb #5e4b720d
 def _parser():
     parser = argparse.ArgumentParser('kata', description='Posts that are a story, a module and a run at once.')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    def add(name, run, about):
+    for name, (about, run, words) in _COMMANDS.items():
         p = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + '.')
         p.set_defaults(run=run)
-        return p
-    p = add('new', _new, 'start the next post from a skeleton')
-    p.add_argument('title'); p.add_argument('--week', type=int, required=True, help='the week of the course it belongs to')
-    p = add('run', _run, 'run posts and keep a record of what came out')
-    p.add_argument('posts', nargs='*', metavar='POST', help='as classifier or 01_classifier; none: every post that is not fresh')
-    p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU, else cpu')
-    p.add_argument('--cell-timeout', type=float, default=3600, metavar='S', help='seconds that one cell may take (3600)')
-    p.add_argument('--timeout', type=float, default=4 * 3600, metavar='S', help='seconds that a post may take (14400)')
-    p.add_argument('-q', '--quiet', action='store_true', help='no line for each cell')
-    p = add('status', _status, 'say of each post whether its results still belong to the code')
-    p.add_argument('--json', action='store_true')
-    p = add('check', _check, 'read notes, claims and the built site, and list what is wrong')
-    p.add_argument('folder', nargs='?')
-    p = add('build', _build, 'print the site')
-    p.add_argument('folder', nargs='?', metavar='DIR', help='any folder with a _quarto.yml')
-    p.add_argument('--renderer', choices=('pandoc', 'quarto'), default='pandoc')
-    p.add_argument('--out', metavar='DIR', help='where the site goes; _site in the project if not given')
-    p = add('data', _data, 'list data sets, fetch them, say where they lie')
-    p.add_argument('what', choices=('list', 'fetch', 'path')); p.add_argument('names', nargs='*', metavar='NAME', help='data sets, and which part: eegmmidb subjects=1 runs=3-14')
-    p.add_argument('--json', action='store_true')
+        words(p)
     return parser
 
 def main(
