@@ -238,7 +238,7 @@ EDITS = [
     ('train', 'for RATE in (1, 2)', 'for RATE in (1, 3)', [], ''),
     ('train', 'a, (b, *rest) = 1', 'a, (b, *rest) = 2', [NAMES, ATTRS], 'train.b changed'),
     ('train', 'return rest', 'return rest, a', [ATTRS], 'train.both changed'),
-    ('train', 'from .core import read, write', 'from .core import write as read, write', [NAMES], 'train._step changed, core.read removed'),
+    ('train', 'from .core import read, write', 'from .core import write as read, write', [NAMES], 'train._step changed, core.write added, core.read removed'),
     # default arguments, decorators, nested functions, what one statement adds to another
     ('train', 'RATE = 0.1', 'RATE = 0.2', [NAMES], 'train.RATE changed'),
     ('train', 'def rate(): return RATE', 'def rate(): return 2 * RATE', [NAMES], 'train.rate changed'),
@@ -291,7 +291,7 @@ EDITS = [
     ('far', 'five = 5', 'five = 6', [SHELL], 'far.five changed'),
     ('far', 'five = 5', 'five = 5\nprint(five)', [LAZY, LAZILY, SHELL], 'far.<module> added'),
     ('deep/inner', 'seven = 7', 'seven = 6', [LAZY], 'deep.inner.seven changed'),
-    ('late', 'far").four', 'far").five', [LAZILY], 'far.five added'),
+    ('late', 'far").four', 'far").five', [LAZILY], 'late.lazily changed, far.five added'),
     # what a module does when it is imported
     ('models', 'def small(): return _layers(1)', 'def small(): return _layers(2)', [MODELS_], 'models.small changed'),
     ('models', 'return _layers(9)', 'return _layers(8)', [MODELS_], 'models.large changed'),
