@@ -38,6 +38,12 @@ class Heard(Lines):
 
 def passing(note, profile, root, watch=None, **limits): return Run(profile, '', ended='passed', seconds=1, notebook=note.raw)
 
+def watched(note, watch):
+    "A run that goes on for some seconds if nobody ends it."
+    for _ in range(1000):
+        watch(Progress(note.name, 2, 1, 1, 0, 0, False))
+        time.sleep(.01)
+
 # Who waits for whom
 
 @pytest.fixture
@@ -188,21 +194,28 @@ def test_a_mistake_of_our_own_ends_all_runs(tmp_path):
     ended = threading.Event()
     def runner(note, profile, root, watch=None, **limits):
         if note.name == '01_a': raise ZeroDivisionError
-        try:
-            while True:
-                watch(Progress(note.name, 2, 1, 1, 0, 0, False))
-                time.sleep(.01)
+        try: watched(note, watch)
         finally: ended.set()
     with pytest.raises(ZeroDivisionError): run_posts([post(tmp_path, '01_a', '1'), post(tmp_path, '02_b', '1')], 'smoke', tmp_path, runner=runner, has=TWO, show=Heard())
     assert ended.is_set()
 
 def test_when_nobody_listens_any_more_the_runs_end(tmp_path):
+    "Also where more is on its way than was listened to."
+    said, ended = threading.Event(), threading.Event()
     class Gone(Lines):
         def say(self, text, out=None):
-            if 'cell' in text: raise BrokenPipeError
-    paths = [post(tmp_path, f'0{n}_p{n}', '1', 'import time\ntime.sleep(60)') for n in (1, 2)]
-    with pytest.raises(BrokenPipeError): run_posts(paths, 'cpu', tmp_path, has=TWO, show=Gone())
-    assert [read_records(p) for p in paths] == [[], []] and threading.active_count() == 1
+            if 'cell' not in text: return
+            said.wait(20)
+            raise BrokenPipeError
+    def runner(note, profile, root, watch=None, **limits):
+        try:
+            for nth in (1, 2, 3): watch(Progress(note.name, nth + 1, nth, 3, 0, 0, True))
+            said.set()
+            watched(note, watch)
+        finally: ended.set()
+    path = post(tmp_path, '01_a', '1')
+    with pytest.raises(BrokenPipeError): run_posts([path], 'cpu', tmp_path, runner=runner, show=Gone())
+    assert ended.is_set() and read_records(path) == []
 
 # The terminal
 
@@ -338,7 +351,7 @@ def test_the_same_post_does_not_run_twice_at_once(tmp_path):
     kata = call(tmp_path, 'long', '--profile', 'cpu')
     begun(tmp_path, 'long')
     heard = Heard()
-    assert run_posts(paths, 'cpu', tmp_path, show=heard) == ['01_long']
+    assert run_posts(paths, 'cpu', tmp_path, show=heard, cell_timeout_s=9) == ['01_long']
     assert 'failed  01_long: is already running, begun by another call; wait for its end and call again' in heard.lines and any(l.startswith('passed  02_b') for l in heard.lines)
     kata.terminate()
     kata.communicate(timeout=20)
