@@ -122,11 +122,11 @@ def die_at(where, owner, name, n, after=False):
     setattr(owner, name, mortal)
 
 def sit(task, env, death):
-    "One sitting of a task, in a process of its own; `death` is None, or where and at which call of it the process is killed."
+    "One sitting of a task, in a process of its own; `death` is None, or where and at which call of it the process is killed; `time` is up to the server."
     from fastai.learner import Learner
     os.environ.update(env)
     places = {'step': (Learner, '_step'), 'write': (os, 'fsync'), 'replace': (os, 'replace'), 'replaced': (os, 'replace'), 'rename': (os, 'rename'), 'validate': (Learner, '_do_epoch_validate')}
-    if death: die_at(death[0], *places[death[0]], death[1], after=death[0] == 'replaced')
+    if death and death[0] != 'time': die_at(death[0], *places[death[0]], death[1], after=death[0] == 'replaced')
     once(TASKS[task], Task())
 
 def serve():
@@ -141,6 +141,9 @@ def serve():
             finally:
                 sys.stderr.flush()
                 os._exit(status)
+        if job[2] and job[2][0] == 'time':
+            time.sleep(job[2][1] / 1000)
+            os.kill(pid, signal.SIGKILL)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 class Server:
