@@ -32,7 +32,7 @@ def _near_miss(key):
 
 def _value(text, line, where):
     try: return yaml.safe_load(f'value: {text.lstrip()}' if '\n' not in text else f'value:{text}')['value']
-    except (yaml.YAMLError, ValueError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
         problem = getattr(e, 'problem', None) or 'broken YAML'
         raise NoteError(f'{where}: `#| {line.splitlines()[0]}` is no YAML ({problem}); write it as `#| key: value`, with quotes around a value that holds a colon') from None
 
@@ -116,7 +116,7 @@ _HEADED = re.compile(r'\A\s*#[ \t]+(?P<title>[^\n]+)\n+(?:>[ \t]*(?P<description
 
 def _yaml_front(text, where):
     try: front = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
         mark, problem = getattr(e, 'problem_mark', None), getattr(e, 'problem', None)
         line = f', line {mark.line + 2}' if mark else ''
         raise NoteError(f'{where}{line}: front matter is no YAML ({problem or e}); put quotes around a value that holds a colon') from None

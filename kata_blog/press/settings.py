@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 import yaml
 from ..core import ConfigError, unknown
+from .files import read_text
 
 # %% ../../nbs/press/06_settings.ipynb #d5a8fc59
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def read_settings(
 )->Settings: # its identity; defaults where there is no `settings.ini`
     "Read `settings.ini`; a key that nobody reads is a `ConfigError` with its line."
     path = Path(root)/'settings.ini'
-    if not path.is_file(): return Settings()
-    text = path.read_text(encoding='utf-8')
+    if not (path.exists() or path.is_symlink()): return Settings()
+    text = read_text(path, ConfigError)
     parser, known = _parse(text, path), [f.name for f in fields(Settings)]
     for section in parser.sections():
         if section != 'blog': raise ConfigError(unknown(f'{path}, line {_line(text, section)}', 'section', section, ['blog']))
@@ -108,14 +109,14 @@ def read_config(
 )->dict: # what `_quarto.yml` says
     "Read `_quarto.yml`; broken YAML and near misses are a `ConfigError` with their line."
     path = Path(root)/'_quarto.yml'
-    text = path.read_text(encoding='utf-8')
+    text = read_text(path, ConfigError)
     try: config = yaml.safe_load(text)
-    except yaml.YAMLError as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
         mark = getattr(e, 'problem_mark', None)
         raise ConfigError(f'{path}{f", line {mark.line + 1}" if mark else ""}: no YAML ({getattr(e, "problem", None) or e}); put quotes around a value that holds a colon') from None
     config = _mapping(config, str(path))
     _check_keys(config, path, text)
-    return config
+    return {k: v for k, v in config.items() if v is not None}  # a section that holds nothing is none
 
 # %% ../../nbs/press/06_settings.ipynb #603fb9a2
 def site_config(

@@ -10,6 +10,7 @@ import ast, difflib, json
 from dataclasses import dataclass
 from pathlib import Path
 from ..core import KataError, code_hash, parse_code
+from .files import read_text
 from .note import Note, parameters, parse_imports, post_paths, profiles, read_note
 from .record import outputs_hash, published, read_records
 from .run import evaluated
@@ -65,7 +66,7 @@ class Library:
         "What a module does and what it imports."
         if module not in self._seen:
             path = self._file(module)
-            text = path.read_text(encoding='utf-8')
+            text = read_text(path)
             package = module if path.name == '__init__.py' else module.rpartition('.')[0]
             self._seen[module] = code_hash(text)[:16], list(self._modules(imports(text, package)))
         return self._seen[module]
@@ -93,7 +94,7 @@ def registered(
     root:str|Path, # the project
 )->dict: # data set to version
     "The data sets that the project's modules register."
-    texts = (path.read_text(encoding='utf-8') for path in sorted((Path(root)/_OWN).glob('*.py')))
+    texts = (read_text(path) for path in sorted((Path(root)/_OWN).glob('*.py')))
     return dict(pair for text in texts if 'register' in text for pair in _registrations(parse_code(text) or ast.Module([], [])))
 
 # %% ../../nbs/press/03_stale.ipynb #83a6d3bf
