@@ -7,7 +7,7 @@ __all__ = ['NUMBER', 'FileError', 'refused', 'plainly', 'read_text', 'too_deep',
            'finish', 'left_behind', 'mend']
 
 # %% ../../nbs/press/00_files.ipynb #5a6aec7b
-import errno, fcntl, json, math, os, re, shutil, stat
+import datetime, errno, fcntl, json, math, os, re, shutil, stat
 from contextlib import contextmanager
 from pathlib import Path
 from ..core import KataError, file_hash, text_hash, write_atomic
@@ -68,7 +68,7 @@ def read_json(
     path:str|Path, # the file
     error:type=FileError, # the `KataError` to raise
     advice:str='restore it from git', # what to do about a damaged one
-):
+)->object: # what it holds
     "Read a JSON file; a damaged one is an error that names the line."
     text = read_text(path, error)
     try: value = json.loads(text)
@@ -81,24 +81,26 @@ def read_json(
 # %% ../../nbs/press/00_files.ipynb #ef26bef0
 NUMBER = (int, float)
 
-def _is_one(value, kinds):
-    "Whether a value is of one of some types; a switch is no number, and nor is what cannot be computed with."
-    if isinstance(value, bool): return bool in kinds
+def _is_one(value, kind):
+    "Whether a value is of a type; a switch is no number, and nor is what cannot be computed with."
+    if isinstance(value, bool): return kind is bool
     if isinstance(value, NUMBER) and not -1e300 < value < 1e300: return False
-    return isinstance(value, kinds)
+    return isinstance(value, kind)
 
-def _name_of(kinds): return ' or '.join({dict: 'table', type(None): 'null', str: 'text', int: 'whole number', float: 'number'}.get(k, k.__name__) for k in kinds)
+_NAMES = {dict: 'a table', list: 'a list', str: 'text', int: 'a whole number', float: 'a number', bool: 'true or false', datetime.date: 'a date', type(None): 'nothing'}
+def _kind(shape): return shape if isinstance(shape, type) else type(shape)
 
 def misfit(
     value, # as it was read
-    shape, # what is needed
+    shape, # what is needed; several in a tuple are a choice
     where:str='it', # how to name the value
 )->str: # what was found and what is needed; empty where the value fits
     "The first thing about a value that is not as it must be."
-    inner, kinds = (shape, (type(shape),)) if isinstance(shape, (dict, list)) else (None, shape if isinstance(shape, tuple) else (shape,))
-    if not _is_one(value, kinds): return f'{where} is {repr(value)[:40]}; needed {_name_of(kinds)}'
+    choice = shape if isinstance(shape, tuple) else (shape,)
+    inner = next((s for s in choice if _is_one(value, _kind(s))), None)
+    if inner is None: return f'{where} is {repr(value)[:40]}; needed {" or ".join(_NAMES[_kind(s)] for s in choice)}'
     if isinstance(inner, list): parts = ((f'{where}[{i}]', v, inner[0]) for i, v in enumerate(value))
-    elif inner is not None: parts = ((f'{where}.{k}', v, inner.get(k, inner.get(...))) for k, v in value.items() if k in inner or ... in inner)
+    elif isinstance(inner, dict): parts = ((f'{where}.{k}', v, inner.get(k, inner.get(...))) for k, v in value.items() if k in inner or ... in inner)
     else: parts = ()
     return next(filter(None, (misfit(v, s, w) for w, v, s in parts)), '')
 

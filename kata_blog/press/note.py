@@ -7,7 +7,7 @@ __all__ = ['read_directives', 'Cell', 'Note', 'page_stem', 'outputs_fault', 'cel
            'parameters', 'profiles', 'with_parameters', 'parse_imports', 'find_root', 'note_paths', 'post_paths']
 
 # %% ../../nbs/press/00_note.ipynb #f50ee693
-import ast, copy, difflib, re
+import ast, copy, datetime, difflib, re
 from dataclasses import dataclass, field
 from pathlib import Path
 import yaml
@@ -114,6 +114,9 @@ def page_stem(
 _FENCED = re.compile(r'\A\s*---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)', re.DOTALL)
 _HEADED = re.compile(r'\A\s*#[ \t]+(?P<title>[^\n]+)\n+(?:>[ \t]*(?P<description>[^\n]+)\n*)?(?P<items>(?:- [\w-]+:[^\n]*\n?)*)')
 
+_SHORT = (str, int, float, datetime.date, type(None))
+_FRONT = dict(title=_SHORT, subtitle=_SHORT, description=_SHORT, bibliography=(str, [str], type(None)))
+
 def _yaml_front(text, where):
     try: front = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as e:
@@ -122,6 +125,7 @@ def _yaml_front(text, where):
         raise NoteError(f'{where}{line}: front matter is no YAML ({problem or e}); put quotes around a value that holds a colon') from None
     if front is None: return {}
     if not isinstance(front, dict): raise NoteError(f'{where}: front matter is a {type(front).__name__}; needed lines of the form `key: value`')
+    if fault := misfit(front, _FRONT, ''): raise NoteError(f'{where}: front matter: {fault.removeprefix(".")}')
     return front
 
 def _headed_front(text, where):
@@ -185,20 +189,12 @@ def _notebook(path):
     if fault := misfit(raw, _NOTEBOOK, 'it') or ('' if 'cells' in raw else 'JSON without a list of cells'): raise NoteError(f'{path}: {fault}; {_RESTORE}')
     return raw
 
-def _refuse_twins(cells, path):
-    first = {}
-    for c in cells:
-        if c.id and first.setdefault(c.id, c) is not c:
-            raise NoteError(f'{path}, cell {c.index}: its id {c.id!r} is that of cell {first[c.id].index}; an id names one cell: open and save the notebook in Jupyter, which gives it another')
-
 def cells_of(
     raw:dict, # a notebook file's content
     path:str|Path, # how to name it in an error
 )->list: # its `Cell`s in order
     "The cells of a notebook's content."
-    cells = [_cell(c, i, path) for i, c in enumerate(raw['cells'], 1)]
-    _refuse_twins(cells, path)
-    return cells
+    return [_cell(c, i, path) for i, c in enumerate(raw['cells'], 1)]
 
 def read_note(
     path:str|Path, # a notebook (.ipynb) or Markdown file (.md, .qmd)

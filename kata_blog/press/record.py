@@ -15,6 +15,8 @@ from .note import Note, page_stem, parameters, post_paths, read_note
 from .run import Run
 
 # %% ../../nbs/press/02_record.ipynb #37c3757f
+PUBLISHED = ('full', 'cpu') # profiles that a page may show, the better first
+
 class RecordError(KataError):
     "Records that are damaged, or a run that must not be recorded."
 
@@ -36,15 +38,14 @@ _MAYBE, _AMOUNT = (str, type(None)), (*NUMBER, type(None))
 _RECORD = _NEEDED | dict(
     id=str, cell=(int, type(None)), error=_MAYBE, started=str, seconds=NUMBER, peak_memory_mb=_AMOUNT, peak_gpu_mb=_AMOUNT, device={'name': _MAYBE, 'kind': str, 'cores': int},
     versions={...: str}, data=[dict(name=str, version=str, variant=_MAYBE)], commit=_MAYBE, parameters=dict, figures=int, outputs=str, weights={...: str},
-    metrics={...: dict(value=NUMBER, n=_AMOUNT, sd=_AMOUNT)}, cells=[dict(id=str, index=int, seconds=NUMBER, peak_memory_mb=NUMBER)], key=dict(form=int, cells=[str], code={...: str}, parameters=dict))
+    metrics={...: dict(value=NUMBER, n=_AMOUNT, sd=_AMOUNT)}, cells=[dict(id=str, index=int, seconds=NUMBER, peak_memory_mb=NUMBER)], key=dict(form=int, cells=[str], code=dict, parameters=dict))
 
 def _fault(record):
     "What is wrong with the form of a record; empty where nothing is."
     if fault := misfit(record, _RECORD, 'it'): return fault.removeprefix('it.')
     if missing := [name for name in _NEEDED if name not in record]: return f'{missing[0]} is missing; needed {", ".join(_NEEDED)}'
     if any('value' not in m for m in record.get('metrics', {}).values()): return 'a metric without its value'
-    if any(not {'name', 'version'} <= set(d) for d in record.get('data', [])): return 'a data set without its name or version'
-    return 'key lacks cells, code or parameters' if 'form' in record['key'] and not {'cells', 'code', 'parameters'} <= set(record['key']) else ''
+    return 'a data set without its name or version' if any(not {'name', 'version'} <= set(d) for d in record.get('data', [])) else ''
 
 def _check(record, where):
     "Refuse what is no record, or not the one that was written."
@@ -70,8 +71,6 @@ def records_of(
     return {page_stem(p): read_records(p) for p in post_paths(root)}
 
 # %% ../../nbs/press/02_record.ipynb #290dc4f2
-PUBLISHED = ('full', 'cpu') # profiles that a page may show, the better first
-
 def published(
     records:list, # newest first
 )->dict|None: # the record that the page shows; None where there is none

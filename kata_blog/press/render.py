@@ -121,7 +121,7 @@ class Finisher:
         "A file of the site, whether a cell stored it or the author put it there."
         if path in self.made: return self.made[path]
         file = self.staged.root/path
-        return file.read_bytes() if file.is_file() else None
+        return file.read_bytes() if os.path.isfile(file) else None
 
     def _attribute(self, m, page):
         value = m['value']

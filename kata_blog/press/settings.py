@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 import yaml
 from ..core import ConfigError, unknown
-from .files import read_text
+from .files import misfit, read_text
 
 # %% ../../nbs/press/06_settings.ipynb #d5a8fc59
 @dataclass(frozen=True)
@@ -90,10 +90,17 @@ _STRUCTURE = {
     ('execute',): ('enabled', 'freeze', 'echo', 'eval', 'output', 'include', 'warning', 'cache'),
 }
 
+_NAMES = (str, [str])
+_TYPES = {'project': {'render': [str], 'output-dir': str}, 'bibliography': _NAMES, 'website': {'navbar': {'left': [(str, dict)], 'right': [(str, dict)]}}}
+
 def _mapping(value, where):
     if value is None: return {}
     if not isinstance(value, dict): raise ConfigError(f'{where} is a {type(value).__name__}; needed lines of the form `key: value`')
     return value
+
+def _filled(value):
+    "Without what was begun and left empty, such as `navbar:` with nothing below it."
+    return {k: _filled(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 def _check_keys(config, path, text):
     for section, known in _STRUCTURE.items():
@@ -116,7 +123,9 @@ def read_config(
         raise ConfigError(f'{path}{f", line {mark.line + 1}" if mark else ""}: no YAML ({getattr(e, "problem", None) or e}); put quotes around a value that holds a colon') from None
     config = _mapping(config, str(path))
     _check_keys(config, path, text)
-    return {k: v for k, v in config.items() if v is not None}  # a section that holds nothing is none
+    config = _filled(config)
+    if fault := misfit(config, _TYPES, ''): raise ConfigError(f'{path}: {fault.removeprefix(".")}')
+    return config
 
 # %% ../../nbs/press/06_settings.ipynb #603fb9a2
 def site_config(

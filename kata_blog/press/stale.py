@@ -141,7 +141,7 @@ def differences(
     places:list, # index in the notebook of each of the new key's cells
 )->list: # reasons, such as `cell 7 changed`, `train changed`, `parameter epochs 10 -> 12`
     "Why results under the old key are not those of the new one; empty where they are."
-    if old.get('form') != new['form']: return ['recorded with a key of another form']
+    if old.get('form') != new['form'] or any(type(old.get(part)) is not type(new[part]) for part in new): return ['recorded with a key of another form']
     return _cell_changes(old['cells'], new['cells'], places) + _changes(old['code'], new['code'], '') + _changes(old['parameters'], new['parameters'], 'parameter ')
 
 # %% ../../nbs/press/03_stale.ipynb #011fe03a
@@ -175,6 +175,7 @@ def _judge(path, root, library, versions):
     if not records: return 'missing', 'no run is recorded'
     shown, newest = published(records), records[0]
     if newest['ended'] != 'passed' and not (shown and _behind(note, root, newest, library, versions)): return 'failed', newest.get('error') or newest['ended']
+    if shown is None: return 'missing', 'no run that a page may show is recorded'
     reasons = _behind(note, root, shown, library, versions) + _foreign_outputs(note, shown)
     return ('stale', _short(reasons)) if reasons else ('fresh', '')
 
