@@ -75,7 +75,7 @@ REFUSED = {  # every command says so
     'no cells': (lacking('cells'), 'list of cells'), 'no source': (lacking('cells', 1, 'source'), 'cell 2: its source is None'), 'no kind': (lacking('cells', 1, 'cell_type'), 'cell 2: a cell of the kind None'),
     'a heading': (at('cells', 1, 'cell_type', to='heading'), "cell 2: a cell of the kind 'heading'"), 'a pyout': (at('cells', 4, 'outputs', 0, 'output_type', to='pyout'), "cell 5, output 1: its kind is 'pyout'"),
     'an output without data': (lacking('cells', 5, 'outputs', 0, 'data'), 'cell 6, output 1: it is a execute_result without data'),
-    **{f'{name} as cells': (at('cells', to=v), 'cells') for name, v in WRONG.items() if name != 'list'},
+    **{f'{name} as cells': (at('cells', to=v), 'cells') for name, v in WRONG.items() if name not in ('list', 'nested')},
     **{f'{name} as a cell': (at('cells', 3, to=v), ('cells', 'cell 4', 'levels')) for name, v in WRONG.items()},
     **{f'{name} as source': (at('cells', 3, 'source', to=v), ('cell 4: its source', 'levels')) for name, v in WRONG.items() if name not in ('list', 'text')},
     **{f'{name} as kind': (at('cells', 3, 'cell_type', to=v), ('cell 4: a cell of the kind', 'levels')) for name, v in WRONG.items()},

@@ -85,7 +85,7 @@ def test_what_is_odd_but_sound_is_read_as_it_is_meant(project):
     for n, make in enumerate(BORNE.values()): make(project/'nbs'/'posts'/f'{name_of(n)}.ipynb')
     before = files(project)
     code, text = kata(project, 'status')
-    assert code == 1 and [l.split()[0] for l in text.splitlines()] == ['fresh'] + ['missing'] * len(BORNE), text
+    assert code == 1 and sorted(l.split()[0] for l in text.splitlines()) == ['fresh'] + ['missing'] * len(BORNE), text
     for command in ('check', 'build'): assert 'Traceback' not in kata(project, command)[1]
     assert files(project) == before
 
@@ -118,7 +118,8 @@ def test_a_cell_that_prints_without_end_is_kept_whole_or_refused(project):
 # what a cell shows
 
 SHOWN = ['{"text/plain": 3}', '{"text/html": None}', '{"image/png": {}}', '{"application/vnd.kata+json": 3, "text/plain": "x"}', '{"application/vnd.kata+json": {"metrics": {"a": 3}}, "text/plain": "x"}',
-         '{"application/vnd.kata+json": {"metrics": {"a": {"value": "much"}}}, "text/plain": "x"}', '{"application/json": __import__("functools").reduce(lambda v, _: [v], range(150), [])}']
+         '{"application/vnd.kata+json": {"metrics": {"a": {"value": "much"}}}, "text/plain": "x"}', '{"application/json": __import__("functools").reduce(lambda v, _: [v], range(150), [])}',
+         '{"application/json": __import__("functools").reduce(lambda v, _: [v], range(5000), [])}']
 
 @pytest.mark.parametrize('shown', SHOWN)
 def test_a_cell_that_shows_what_cannot_be_kept_fails(project, shown):
@@ -126,7 +127,7 @@ def test_a_cell_that_shows_what_cannot_be_kept_fails(project, shown):
     note = write_post(project, ['#| default_exp bad', f'from IPython.display import display\ndisplay({shown}, raw=True)'], name='02_bad', front=front)
     before = note.path.read_bytes()
     code, text = kata(project, 'run', 'bad', '--profile', 'cpu')
-    assert code == 1 and '02_bad.ipynb, cell 3: shows what cannot be kept' in text and note.path.read_bytes() == before
+    assert code == 1 and '02_bad.ipynb, cell 3' in text and 'SIGKILL' not in text and note.path.read_bytes() == before
     assert read_records(note.path)[0]['ended'] == 'failed'
 
 # records

@@ -164,7 +164,7 @@ def finish(
     journal.unlink()
 
 # %% ../../nbs/press/00_files.ipynb #a589ce17
-_LEFT = re.compile(r'\..+\.kata-new|\..+\.(?P<pid>\d+)-[^.]+\.tmp')
+_LEFT = re.compile(r'\..+\.kata-new|(?:\..+\.|weights-)(?P<pid>\d+)-[^.]+\.tmp')
 
 def _alive(pid):
     try: os.kill(pid, 0)
