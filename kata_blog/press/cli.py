@@ -9,6 +9,7 @@ __all__ = ['UsageError', 'pick_posts', 'read_part', 'main']
 import argparse, json, os, shutil, sys
 from pathlib import Path
 from ..core import KataError, unknown
+from .files import refused
 
 # %% ../../nbs/press/09_cli.ipynb #38ab10dc
 class UsageError(KataError):
@@ -30,8 +31,12 @@ def pick_posts(
     return [p for p in paths if p in chosen or not names]
 
 def _root(args):
+    "The project, with what a killed command left in it put right."
     from kata_blog.press.note import find_root
-    return find_root(getattr(args, 'folder', None) or '.')
+    from kata_blog.press.record import mend_records
+    root = find_root(getattr(args, 'folder', None) or '.')
+    mend_records(root)
+    return root
 
 def _print_problems(problems):
     for p in problems: print(p, file=sys.stderr)
@@ -192,5 +197,6 @@ def main(
     except BrokenPipeError:  # `kata status | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as e: code, text = 1, refused(e)
     print(f'kata {args.command}: {text}', file=sys.stderr)
     return code

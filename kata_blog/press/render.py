@@ -7,11 +7,12 @@ __all__ = ['TRACE', 'page_options', 'Printed', 'print_pages', 'up', 'Finisher', 
            'page_html', 'Built', 'site_files', 'build']
 
 # %% ../../nbs/press/07_render.ipynb #2c16f786
-import fnmatch, functools, html, os, queue, re, shutil, subprocess, tempfile, time, urllib.parse
+import contextlib, fnmatch, functools, html, os, queue, re, shutil, subprocess, tempfile, time, urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from ..core import ConfigError, KataError, NoteError, unknown
+from .files import alone
 from .claims import Problem, shown_path
 from .note import read_note
 from .pandoc import THEME, Body, Draft, Pandoc, picture_facts, print_note
@@ -120,7 +121,7 @@ class Finisher:
         "A file of the site, whether a cell stored it or the author put it there."
         if path in self.made: return self.made[path]
         file = self.staged.root/path
-        return file.read_bytes() if file.is_file() else None
+        return file.read_bytes() if os.path.isfile(file) else None
 
     def _attribute(self, m, page):
         value = m['value']
@@ -348,7 +349,8 @@ def site_files(
         except KataError as e: staged.problems.append(_as_problem(p.page, e))
     staged.problems += [*_nav_problems(staged), *(u for p in printed for u in _unresolved(p))]
     assets = {PurePosixPath('assets')/n: (THEME/n).read_bytes() for n in ('site.css', 'site.js')}
-    return finisher.files | files | assets | {PurePosixPath('.nojekyll'): b''}  # GitHub would drop what begins with _
+    first = {PurePosixPath('.nojekyll'): b''}  # GitHub would drop what begins with _; and it says that the folder is a site of ours
+    return first | assets | finisher.files | files  # pages last: a build that is killed leaves no page without what it shows
 
 def _site_dir(root, out, config):
     "Where the site goes; never over something that is not a site."
@@ -379,8 +381,9 @@ def build(
     "Print a project's site."
     started, root = time.monotonic(), Path(root).resolve()
     if renderer not in ('pandoc', 'quarto'): raise ConfigError(unknown('kata build', 'renderer', renderer, ['pandoc', 'quarto']))
-    with tempfile.TemporaryDirectory() as plain:
-        staged = stage(root, plain if renderer == 'quarto' else None)  # Quarto sees nothing below a folder whose name begins with a dot
+    plain = tempfile.TemporaryDirectory() if renderer == 'quarto' else contextlib.nullcontext()  # Quarto sees nothing below a folder whose name begins with a dot
+    with plain as folder, alone(root/'.kata'):  # two builds at once would sweep away each other's files
+        staged = stage(root, folder)
         site = _site_dir(root, out, staged.config)
         if renderer == 'quarto': _quarto(staged, site)
         else: sync(site_files(staged), site)

@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 import kata_blog
 from ..core import REPORT_MIME, NoteError, unknown
-from .note import Note, find_root, parse_imports, with_parameters
+from .files import NUMBER, misfit, plainly, too_deep
+from .note import Note, find_root, outputs_fault, parse_imports, with_parameters
 
 # %% ../../nbs/press/01_run.ipynb #b0903942
 @dataclass
@@ -218,13 +219,20 @@ def _answer(answers, say, **fields):
     answers.write(json.dumps(dict(say=say, **fields), default=str) + '\n')
     answers.flush()
 
+def _shown_by(shell, source):
+    outputs = shell.run(source)
+    if too_deep(outputs): raise ValueError('it shows lists or tables in each other more than 100 levels deep')
+    return outputs
+
 def _run_cell(shell, index, source, answers):
     "Execute one cell; True when it did not fail."
     _answer(answers, 'begin', index=index)
     start = time.perf_counter()
-    outputs = shell.run(source)
-    error = shell.exc and _described(shell.exc)
-    if error: print(f'cell {index}\n' + ''.join(traceback.format_exception(shell.exc)), file=sys.stderr, flush=True)
+    try: outputs, error = _shown_by(shell, source), shell.exc
+    except Exception as e: outputs, error = [], e  # it ran, and shows what no notebook can hold
+    if error:
+        print(f'cell {index}\n' + ''.join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+        error = _described(error)
     _answer(answers, 'done', index=index, seconds=time.perf_counter() - start, peak_memory_mb=_peak_mb(), outputs=outputs, error=error)
     return not error
 
@@ -308,6 +316,10 @@ def _reported(outputs):
     "Metrics among a cell's outputs, as (name, metric)."
     return [item for o in outputs for item in o.get('data', {}).get(REPORT_MIME, {}).get('metrics', {}).items()]
 
+def _reports_fault(outputs):
+    reports = (o['data'][REPORT_MIME] for o in outputs if REPORT_MIME in o.get('data', {}))
+    return next(filter(None, (misfit(r, dict(metrics={...: dict(value=NUMBER)}), 'a report') for r in reports)), '')
+
 def _pictures(outputs): return sum(any(mime.startswith('image/') for mime in o.get('data', {})) for o in outputs)
 
 def _ending(status):
@@ -338,6 +350,7 @@ class _Follower:
         run, self.outputs[index] = self.run, outputs
         run.peak_memory_mb = round(peak_memory_mb, 1)
         run.cells.append(dict(id=self.ids[index], index=index, seconds=round(seconds, 3), peak_memory_mb=run.peak_memory_mb))
+        if fault := outputs_fault(outputs) or _reports_fault(outputs): return self.fail(f'shows what cannot be kept: {fault}')
         run.figures += _pictures(outputs)
         if error: self.fail(f'{error["type"]}: {error["text"]}; mend the cell (whole traceback in {self.log_path})', error['line'])
         for name, metric in _reported(outputs):
@@ -400,6 +413,7 @@ def _follow(follower, child, cells, cell_timeout_s, timeout_s, tell):
         if run.ended == 'failed' and not message.get('error'): break  # after an error of its own the child still says where it ran
     run.seconds = round(time.monotonic() - follower.start, 3)
 
+@plainly()
 def run_note(
     note:Note, # a parsed post; its file is only read
     profile:str='full', # the profile whose parameters it runs with
@@ -417,7 +431,7 @@ def run_note(
     follower = _Follower(Run(profile, _now()), cells, _shown(note.path, root), _shown(run_dir/'log.txt', root))
     def tell(pid, done):
         if watch: watch(follower.progress(note.name, pid, done))
-    with tempfile.TemporaryDirectory(dir=run_dir, prefix='weights-') as staging:
+    with tempfile.TemporaryDirectory(dir=run_dir, prefix=f'weights-{os.getpid()}-', suffix='.tmp') as staging:
         child = _start(note, root, run_dir, staging, cores)
         try: _follow(follower, child, [(c.index, ''.join(content['cells'][c.index - 1]['source'])) for c in cells], cell_timeout_s, timeout_s, tell)
         finally: _kill(child)

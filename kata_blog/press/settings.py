@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 import yaml
 from ..core import ConfigError, unknown
+from .files import misfit, read_text
 
 # %% ../../nbs/press/06_settings.ipynb #d5a8fc59
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def read_settings(
 )->Settings: # its identity; defaults where there is no `settings.ini`
     "Read `settings.ini`; a key that nobody reads is a `ConfigError` with its line."
     path = Path(root)/'settings.ini'
-    if not path.is_file(): return Settings()
-    text = path.read_text(encoding='utf-8')
+    if not (path.exists() or path.is_symlink()): return Settings()
+    text = read_text(path, ConfigError)
     parser, known = _parse(text, path), [f.name for f in fields(Settings)]
     for section in parser.sections():
         if section != 'blog': raise ConfigError(unknown(f'{path}, line {_line(text, section)}', 'section', section, ['blog']))
@@ -89,10 +90,17 @@ _STRUCTURE = {
     ('execute',): ('enabled', 'freeze', 'echo', 'eval', 'output', 'include', 'warning', 'cache'),
 }
 
+_NAMES = (str, [str])
+_TYPES = {'project': {'render': [str], 'output-dir': str}, 'bibliography': _NAMES, 'website': {'navbar': {'left': [(str, dict)], 'right': [(str, dict)]}}}
+
 def _mapping(value, where):
     if value is None: return {}
     if not isinstance(value, dict): raise ConfigError(f'{where} is a {type(value).__name__}; needed lines of the form `key: value`')
     return value
+
+def _filled(value):
+    "Without what was begun and left empty, such as `navbar:` with nothing below it."
+    return {k: _filled(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 def _check_keys(config, path, text):
     for section, known in _STRUCTURE.items():
@@ -108,13 +116,15 @@ def read_config(
 )->dict: # what `_quarto.yml` says
     "Read `_quarto.yml`; broken YAML and near misses are a `ConfigError` with their line."
     path = Path(root)/'_quarto.yml'
-    text = path.read_text(encoding='utf-8')
+    text = read_text(path, ConfigError)
     try: config = yaml.safe_load(text)
-    except yaml.YAMLError as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
         mark = getattr(e, 'problem_mark', None)
         raise ConfigError(f'{path}{f", line {mark.line + 1}" if mark else ""}: no YAML ({getattr(e, "problem", None) or e}); put quotes around a value that holds a colon') from None
     config = _mapping(config, str(path))
     _check_keys(config, path, text)
+    config = _filled(config)
+    if fault := misfit(config, _TYPES, ''): raise ConfigError(f'{path}: {fault.removeprefix(".")}')
     return config
 
 # %% ../../nbs/press/06_settings.ipynb #603fb9a2
