@@ -156,14 +156,26 @@ def test_a_note_is_only_read(tmp_path):
 def test_the_notebook_keeps_its_own_parameters(ran): assert '#| parameters\nn = 100' in ran('#| parameters\nn = 100', profile='cpu').notebook['cells'][1]['source']
 
 def test_progress_is_told(ran):
-    lines = []
-    ran('1', '2', log=lines.append)
-    assert [l[:15] for l in lines] == ['cell 2 (1 of 2)', 'cell 3 (2 of 2)']
+    told = []
+    ran('#| eval: false\n0', '1', '2', watch=told.append)
+    assert [(p.post, p.cell, p.nth, p.of, p.done) for p in told if p.nth] == [('01_adding', c, n, 2, done) for c, n in ((3, 1), (4, 2)) for done in (False, True)]
 
-def test_progress_is_told_while_it_runs(ran):
+def test_progress_is_told_while_a_cell_runs(ran):
+    told = []
+    ran('1', 'import time\nx = bytearray(200 * 2**20)\ntime.sleep(2.5)', watch=told.append)
+    begun, *ticks, done = [p for p in told if p.cell == 3]
+    assert not any(p.done for p in ticks) and len(ticks) >= 2 and done.done
+    assert begun.seconds < .5 < ticks[0].seconds < ticks[1].seconds < done.seconds and ticks[0].memory_mb > 200
+
+def test_what_watches_can_end_a_run(tmp_path, ran):
+    "Also before the first cell, and the child goes with it."
     seen = []
-    ran('1', 'import time\ntime.sleep(1)', log=lambda line: seen.append(time.monotonic()))
-    assert seen[1] - seen[0] > .9
+    def stop(p):
+        seen.append(p)
+        raise KeyboardInterrupt
+    (tmp_path/'IPython.py').write_text('import time\ntime.sleep(60)')  # the project comes first on the path: a start that takes long
+    with pytest.raises(KeyboardInterrupt): ran('1', watch=stop)
+    assert [p.cell for p in seen] == [None] and [p.name for p in (tmp_path/'.kata'/'runs'/'adding').iterdir()] == ['log.txt']
 
 SAID = [('10 %\r50 %\r100 %\nend', '100 %\nend'), ('a\r\nb\r\n', 'a\nb\n'), ('plain', 'plain'), ('', ''), ('\x1b[31mred\x1b[0m', 'red'), ('bar 1\r\x1b[2K', 'bar 1'), ('a\n\nb', 'a\n\nb')]
 

@@ -79,9 +79,10 @@ def _run_one(path, profile, root, args):
     from kata_blog.press.stale import post_key
     note = read_note(path)
     print(f'run     {note.name} ({profile})', flush=True)
-    log = None if args.quiet else (lambda line: print(f'        {line}', flush=True))
+    def watch(p):
+        if p.done and not args.quiet: print(f'        cell {p.cell} ({p.nth} of {p.of})  {p.seconds:.1f} s  {p.memory_mb:.0f} MB', flush=True)
     key = post_key(note, root, profile)  # of the code that runs, not of what may be edited meanwhile
-    run = run_note(note, profile, root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, log=log)
+    run = run_note(note, profile, root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, watch=watch)
     if profile in PUBLISHED: keep(note, run, key, root)
     error = run.error or (_other_form(note, run, root) if profile not in PUBLISHED else None)
     if error: print(f'failed  {error}', file=sys.stderr)
