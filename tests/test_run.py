@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import kata_blog
 from kata_blog.core import NoteError
-from kata_blog.press.run import evaluated, run_note, settle, tidy
+from kata_blog.press.run import Needs, count_cores, evaluated, needs, run_note, settle, tidy
 from making import snapshot, write_post
 
 REPORT = 'from kata_blog.core import report\n'
@@ -255,3 +255,34 @@ def test_words_said_just_before_the_end_are_heard():
     class Child:
         def poll(self): inbox.put({'say': 'end'}); return 0
     assert _next(inbox, Child(), time.monotonic() + 5) == {'say': 'end'}
+
+NEEDS = [  # what is declared, and what it comes to under full
+    ('{}', Needs()),
+    ('{cores: 2}', Needs(cores=2)),
+    ('{cores: 2, memory_gb: 4, gpu: 1}', Needs(2, 4, 1)),
+    ('{memory_gb: 0.5, gpu: 0}', Needs(memory_gb=.5)),
+]
+
+@pytest.mark.parametrize('declared, found', NEEDS)
+def test_needs(tmp_path, declared, found):
+    note = write_post(tmp_path, ['1'], front=f'kata: {{needs: {declared}}}')
+    assert needs(note, 'full') == needs(note, 'cpu') == found and needs(note, 'smoke') == Needs(cores=1)
+
+def test_a_post_may_say_nothing_of_what_it_needs(tmp_path): assert needs(write_post(tmp_path, ['1'], front='title: A'), 'full') == Needs()
+
+BAD_NEEDS = [('{core: 2}', "unknown need 'core'; did you mean 'cores'"), ('{ram: 2}', 'known: cores, gpu, memory_gb'), ('{cores: 0}', 'cores is 0; needed a whole number, 1 or more'),
+             ('{cores: true}', 'cores is True'), ('{cores: two}', "cores is 'two'"), ('{gpu: 0.5}', 'gpu is 0.5; needed a whole number, 0 or more'),
+             ('{memory_gb: -1}', 'memory_gb is -1; needed a number'), ('{memory_gb: .nan}', 'memory_gb is nan'), ('4', 'kata.needs is 4; needed `needs: {cores: 2'), ('null', 'kata.needs is None')]
+
+@pytest.mark.parametrize('declared, text', BAD_NEEDS)
+def test_a_wrong_need_is_named(tmp_path, declared, text):
+    note = write_post(tmp_path, ['1'], front=f'kata: {{needs: {declared}, profiles: {{smoke: {{}}}}}}')
+    for profile in ('full', 'smoke'):
+        with pytest.raises(NoteError) as e: run_note(note, profile, tmp_path)
+        assert text in str(e.value) and str(e.value).startswith(f'{note.path}: front matter kata.needs')
+
+@pytest.mark.parametrize('declared, profile, threads', [('{cores: 1}', 'full', '1'), ('{cores: 999}', 'full', str(count_cores())), ('{gpu: 1}', 'full', 'as set'), ('{cores: 2}', 'smoke', '1')])
+def test_libraries_get_the_declared_cores(tmp_path, monkeypatch, declared, profile, threads):
+    for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): monkeypatch.setenv(name, 'as set')
+    note = write_post(tmp_path, ['import os\nos.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]'], front=f'kata: {{needs: {declared}, profiles: {{smoke: {{}}}}}}')
+    assert texts(run_note(note, profile, tmp_path), 2) == [str((threads, threads))]

@@ -52,58 +52,45 @@ def _new(args):
 _COMMANDS['new'] = 'start the next post from a skeleton', _new, _new_words
 
 # %% ../../nbs/press/09_cli.ipynb #8575511e
+def _one_or_more(text):
+    if not text.isdigit() or int(text) < 1: raise argparse.ArgumentTypeError(f'{text!r}: needed a whole number, 1 or more')
+    return int(text)
+
 def _run_words(p):
     p.add_argument('posts', nargs='*', metavar='POST', help='as classifier or 01_classifier; none: every post that is not fresh')
     p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU, else cpu')
+    p.add_argument('-j', '--jobs', type=_one_or_more, metavar='N', help='posts that may run at once; as many as the machine has room for')
+    p.add_argument('-n', '--dry-run', action='store_true', help='only say what it would take, by earlier records')
     p.add_argument('--cell-timeout', type=float, default=3600, metavar='S', help='seconds that one cell may take (3600)')
     p.add_argument('--timeout', type=float, default=4 * 3600, metavar='S', help='seconds that a post may take (14400)')
     p.add_argument('-q', '--quiet', action='store_true', help='no line for each cell')
 
 def _default_profile(): return 'full' if shutil.which('nvidia-smi') else 'cpu'
 
-def _summary(run): return '; '.join(f'{k} {m["value"]:.4g}' for k, m in run.metrics.items())
-
-def _other_form(note, run, root):
-    "What a test run did otherwise than the record of the same code; None where nothing, or where the code has moved on."
-    from kata_blog.press.record import published, read_records, unlike
-    from kata_blog.press.stale import post_key
-    record = published(read_records(note.path))
-    found = unlike(run, record) if record and record['key'] == post_key(note, root, record['profile']) else []
-    return f'{note.name}: under {run.profile} it takes another way than its record: {"; ".join(found)}; all profiles run the same cells and report the same metrics' if found else None
-
-def _run_one(path, profile, root, args):
-    "Run one post and keep what came of it; True when every cell passed."
-    from kata_blog.press.note import read_note
-    from kata_blog.press.record import PUBLISHED, keep
-    from kata_blog.press.run import run_note
-    from kata_blog.press.stale import post_key
-    note = read_note(path)
-    print(f'run     {note.name} ({profile})', flush=True)
-    def watch(p):
-        if p.done and not args.quiet: print(f'        cell {p.cell} ({p.nth} of {p.of})  {p.seconds:.1f} s  {p.memory_mb:.0f} MB', flush=True)
-    key = post_key(note, root, profile)  # of the code that runs, not of what may be edited meanwhile
-    run = run_note(note, profile, root, cell_timeout_s=args.cell_timeout, timeout_s=args.timeout, watch=watch)
-    if profile in PUBLISHED: keep(note, run, key, root)
-    error = run.error or (_other_form(note, run, root) if profile not in PUBLISHED else None)
-    if error: print(f'failed  {error}', file=sys.stderr)
-    else: print(f'passed  {note.name} in {run.seconds:.0f} s  {_summary(run)}')
-    return not error
+def _not_fresh(paths, root):
+    "Of some posts those that must run again; the others are named."
+    from kata_blog.press.stale import status
+    fresh = {s.name for s in status(root) if s.word == 'fresh'}
+    for name in sorted(fresh): print(f'fresh   {name}')
+    return [p for p in paths if p.stem not in fresh]
 
 def _run(args):
-    from kata_blog.press.stale import status
     root, profile = _root(args), args.profile or _default_profile()
     paths = pick_posts(root, args.posts)
-    if not args.posts and profile != 'smoke':
-        fresh = {s.name for s in status(root) if s.word == 'fresh'}
-        paths = [p for p in paths if p.stem not in fresh]
-        for name in sorted(fresh): print(f'fresh   {name}')
-    failed = []
-    for path in paths:
-        try: ok = _run_one(path, profile, root, args)
-        except KataError as e: ok = print(f'failed  {e}', file=sys.stderr)
-        if not ok: failed.append(path.stem)
-    if failed: print(f'{len(failed)} of {len(paths)} failed: {", ".join(failed)}', file=sys.stderr)
+    if not args.posts: paths = [p for p in paths if p.suffix == '.ipynb']
+    if not args.posts and profile != 'smoke': paths = _not_fresh(paths, root)
+    if not paths: return 0
+    from kata_blog.press import schedule
+    if args.dry_run: return _forecast(paths, profile, root, args)
+    failed = schedule.run_posts(paths, profile, root, args.jobs, show=schedule.screen(args.quiet), cell_timeout_s=args.cell_timeout, timeout_s=args.timeout)
     return int(bool(failed))
+
+def _forecast(paths, profile, root, args):
+    from kata_blog.press import schedule
+    has = schedule.machine()
+    jobs, wrong = schedule.line_up(paths, profile, root, has)
+    for line in schedule.forecast(jobs, has, args.jobs): print(line)
+    return _print_problems([f'failed  {text}' for text in wrong.values()])
 
 _COMMANDS['run'] = 'run posts and keep a record of what came out', _run, _run_words
 
@@ -285,7 +272,7 @@ def main(
     try: return args.run(args) or 0
     except UsageError as e: code, text = 2, str(e)
     except KataError as e: code, text = 1, str(e)
-    except KeyboardInterrupt: code, text = 130, 'interrupted; everything is as it was'
+    except KeyboardInterrupt as e: code, text = 130, str(e) or 'interrupted; everything is as it was'
     except BrokenPipeError:  # `kata status | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
