@@ -61,6 +61,7 @@ def _run_words(p):
     p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU, else cpu')
     p.add_argument('-j', '--jobs', type=_one_or_more, metavar='N', help='posts that may run at once; as many as the machine has room for')
     p.add_argument('-n', '--dry-run', action='store_true', help='only say what it would take, by earlier records')
+    p.add_argument('--rewrite', action='store_true', help='write bound numbers anew that the records have left behind, without asking')
     p.add_argument('--cell-timeout', type=float, default=3600, metavar='S', help='seconds that one cell may take (3600)')
     p.add_argument('--timeout', type=float, default=4 * 3600, metavar='S', help='seconds that a post may take (14400)')
     p.add_argument('-q', '--quiet', action='store_true', help='no line for each cell')
@@ -79,10 +80,11 @@ def _run(args):
     paths = pick_posts(root, args.posts)
     if not args.posts: paths = [p for p in paths if p.suffix == '.ipynb']
     if not args.posts and profile != 'smoke': paths = _not_fresh(paths, root)
-    if not paths: return 0
+    if not paths and not args.rewrite: return 0
     from kata_blog.press import schedule
     if args.dry_run: return _forecast(paths, profile, root, args)
     failed = schedule.run_posts(paths, profile, root, args.jobs, show=schedule.screen(args.quiet), cell_timeout_s=args.cell_timeout, timeout_s=args.timeout)
+    if profile != 'smoke': _offer_rewrites(root, args, paths if args.posts else None)
     return int(bool(failed))
 
 def _forecast(paths, profile, root, args):
@@ -120,11 +122,13 @@ def _notes(root):
         except KataError as e: print(f'failed  {e}', file=sys.stderr)
 
 def _offer_rewrites(root, args, posts=None, ask=None):
-    "Show the bound numbers that records have left behind (of `posts`, or of all) and write those anew that are wanted; how many are left."
+    "Show the bound numbers that the records of `posts` (of all if None) have left behind and write those anew that are wanted; how many are left."
     from kata_blog.press.claims import rewrite, rewrites
+    from kata_blog.press.note import page_stem
     from kata_blog.press.record import records_of
     known, on_terminal = records_of(root), sys.stdin.isatty() and sys.stdout.isatty()
-    offers = [(note, r) for note in _notes(root) for r in rewrites(note, known) if posts is None or set(posts) & set(r.posts)]
+    named = {page_stem(p) for p in posts or known}
+    offers = [(note, r) for note in _notes(root) for r in rewrites(note, known) if named.intersection(r.posts)]
     wanted = _wanted(offers, ask or ((lambda _: 'all') if args.rewrite else _ask if on_terminal else (lambda _: 'no')))
     for note in {note.path: note for note, _ in wanted}.values():
         mine = [r for n, r in wanted if n is note]
