@@ -173,7 +173,7 @@ def test_what_is_offered_agrees_and_changes_only_the_number(tmp_path, text, new)
     assert path.read_text() == new
     assert [p for p in check_claims(read_note(path), RECORDS) if 'tol=.1' not in text] == []
 
-@pytest.mark.parametrize('text', ['[93.4 %]{claim=accuracy}', '[93 %]{claim=acuracy}', '[93 %]{claim=new.accuracy}', '[ninety]{claim=accuracy}', '[41 GB]{claim=run.seconds}', '# [90 %]{claim=accuracy}', '[90 %]{claim=accuracy tol=0}', '[93 %] {claim=accuracy}', '[1]{claim=accuracy/zero}', '`[90 %]{claim=accuracy}`'])
+@pytest.mark.parametrize('text', ['[93.4 %]{claim=accuracy}', '[93 %]{claim=acuracy}', '[93 %]{claim=new.accuracy}', '[ninety]{claim=accuracy}', '[41 GB]{claim=run.seconds}', '# [90 %]{claim=accuracy}', '[90 %]{claim=accuracy tol=0}', '[1.0 M]{claim=size}', '[93 %] {claim=accuracy}', '[1]{claim=accuracy/zero}', '`[90 %]{claim=accuracy}`'])
 def test_what_agrees_or_cannot_be_mended_by_a_number_is_not_offered(text): assert rewrites(note_of(text), RECORDS) == []
 
 def test_an_offer_shows_both_sentences_and_names_the_posts():

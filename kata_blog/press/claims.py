@@ -431,6 +431,7 @@ def _anew(claim, markdown, post, records_of):
         new = respelled(claim.text, found.value / _size(claim, found))
         number = read_number(new)
     except KataError: return None
+    if found.value and not number.number: return None  # in this unit and to this place it would say nothing
     if disagreement(replace(claim, text=new, value=number.number * number.size, places=number.place * number.size), post, records_of): return None
     (start, end), at = claim.span, claim.span[0] + 1
     after = markdown[:at] + new + markdown[at + len(claim.text):]

@@ -123,7 +123,7 @@ def _notes(root):
 
 def _offer_rewrites(root, args, posts=None, ask=None):
     "Show the bound numbers that the records of `posts` (of all if None) have left behind and write those anew that are wanted; how many are left."
-    from kata_blog.press.claims import rewrite, rewrites
+    from kata_blog.press.claims import rewrite, rewrites, shown_path
     from kata_blog.press.note import page_stem
     from kata_blog.press.record import records_of
     known, on_terminal = records_of(root), sys.stdin.isatty() and sys.stdout.isatty()
@@ -132,9 +132,9 @@ def _offer_rewrites(root, args, posts=None, ask=None):
     wanted = _wanted(offers, ask or ((lambda _: 'all') if args.rewrite else _ask if on_terminal else (lambda _: 'no')))
     for note in {note.path: note for note, _ in wanted}.values():
         mine = [r for n, r in wanted if n is note]
-        print(f'written {rewrite(note, mine)}: {len(mine)} of its numbers')
+        print(f'written {shown_path(rewrite(note, mine))} ({", ".join(r.new for r in mine)})')
     left = len(offers) - len(wanted)
-    if left: print(f'{left} bound numbers no longer agree; mend the text, or have it written anew: kata run --rewrite', file=sys.stderr)
+    if left: print(f'numbers that no longer agree: {left}; mend the text, or have it written anew: kata run --rewrite', file=sys.stderr)
     return left
 
 # %% ../../nbs/press/09_cli.ipynb #2504fc2f
