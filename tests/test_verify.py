@@ -4,7 +4,7 @@ import pytest
 from kata_blog.core import KataError
 from kata_blog.press.note import read_note
 from kata_blog.press.run import Run, run_note
-from kata_blog.press.verify import compare, differs, tolerance, verify_post
+from kata_blog.press.verify import compare, differs_between, tolerance, verify_post
 from making import run_and_keep, snapshot, write_post
 
 def m(value, **more): return dict(value=value, **more)
@@ -42,8 +42,8 @@ OLD = dict(device=dict(kind='cuda', name='H200', cores=16, driver='1'), versions
     ({}, []), (dict(device=dict(kind='cpu', name='EPYC', cores=2)), ['device H200 -> EPYC', 'cores 16 -> 2', 'driver 1 -> none']), (dict(versions={'python': '3.12', 'jax': '1'}), ['python 3.11 -> 3.12', 'torch 2.13 -> none', 'jax none -> 1']),
     (dict(data=[dict(name='c', version='1', variant='PNG')]), ['data c version 1, JPEG -> version 1, PNG']), (dict(data=[dict(name='c', version='2', variant='JPEG')]), ['data c version 1, JPEG -> version 2, JPEG']), (dict(data=[]), ['data c version 1, JPEG -> none'])])
 def test_what_differs_around_a_run(change, said):
-    assert differs(OLD, Run('cpu', '', **(OLD | change))) == said
-    assert differs({}, Run('cpu', '')) == []
+    assert differs_between(OLD, Run('cpu', '', **(OLD | change))) == said
+    assert differs_between({}, Run('cpu', '')) == []
 
 # a post
 

@@ -139,14 +139,17 @@ def _offer_rewrites(root, args, posts=None, ask=None):
 
 # %% ../../nbs/press/09_cli.ipynb #2504fc2f
 def _status_words(p):
+    p.add_argument('--why', action='store_true', help='how each post reaches what changed, and which commit changed it')
+    p.add_argument('--env', action='store_true', help='what differs between the records and this machine')
     p.add_argument('--json', action='store_true')
 
 def _status(args):
     from kata_blog.press.stale import status
-    rows = status(_root(args))
+    rows = status(_root(args), why=args.why, env=args.env)
     if args.json: print(json.dumps([vars(r) for r in rows], indent=1))
-    else:
-        for r in rows: print(f'{r.word:8}{r.name}' + (f'  ({r.why})' if r.why else ''))
+    for r in rows if not args.json else ():
+        print(f'{r.word:8}{r.name}' + (f'  ({r.why})' if r.why else ''))
+        for line in [*r.chains, *r.wholes, *(f'differs: {d}' for d in r.differs)]: print(f'        {line}')
     return int(any(r.word != 'fresh' for r in rows))
 
 _COMMANDS['status'] = 'say of each post whether its results still belong to the code', _status, _status_words

@@ -17,7 +17,8 @@ from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, s
 from .note import Note, note_paths, page_stem, profiles, read_note
 from .record import outputs_hash, published, read_records
 from .settings import Settings, read_settings, site_config
-from .stale import _behind, Library, registered
+from .reach import Library
+from .stale import behind as left_behind
 
 # %% ../../nbs/press/06_stage.ipynb #bb038fa7
 @dataclass
@@ -440,7 +441,7 @@ def _vouched(note, records, root, library, repository):
     "The record that a post shows; the reasons why it is behind the code; what its page says at the top and at the end."
     record = published(records.get(note.stem, []))
     if record is None: return None, [], '', ''
-    reasons, foreign = _behind(note, root, record, library, registered(root)), bool(note.raw) and record.get('outputs') != outputs_hash(note.raw)
+    reasons, foreign = left_behind(note, root, record, library), bool(note.raw) and record.get('outputs') != outputs_hash(note.raw)
     older = len(records[note.stem]) - 1 - records[note.stem].index(record)
     wrong = [*reasons, *(['outputs in the notebook are not those of the record'] if foreign else [])]
     return record, wrong, behind_markdown(record, reasons, foreign), record_markdown(record, repository, older, wrong)
