@@ -148,7 +148,7 @@ def _note_problems(note, base, is_post, records):
     found = (post_problems(note) if is_post else []) + id_problems(note) + prose_problems(note, base) + figure_problems(note)
     shown = published(records.get(note.stem, []))
     if note.front.get('draft') and shown is None: return found
-    return found + check_claims(note, records) + (loose_numbers(note, shown) if is_post else [])
+    return found + check_claims(note, records) + loose_numbers(note, records)
 
 def _settings_problems(root):
     def problem(read):
