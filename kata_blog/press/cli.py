@@ -77,6 +77,7 @@ def _not_fresh(paths, root):
 def _run(args):
     root, profile = _root(args), args.profile or _default_profile()
     paths = pick_posts(root, args.posts)
+    if not args.posts: paths = [p for p in paths if p.suffix == '.ipynb']
     if not args.posts and profile != 'smoke': paths = _not_fresh(paths, root)
     if not paths: return 0
     from kata_blog.press import schedule
@@ -88,7 +89,7 @@ def _forecast(paths, profile, root, args):
     from kata_blog.press import schedule
     has = schedule.machine()
     jobs, wrong = schedule.line_up(paths, profile, root, has)
-    print(*schedule.forecast(jobs, has, args.jobs), sep='\n')
+    for line in schedule.forecast(jobs, has, args.jobs): print(line)
     return _print_problems([f'failed  {text}' for text in wrong.values()])
 
 _COMMANDS['run'] = 'run posts and keep a record of what came out', _run, _run_words

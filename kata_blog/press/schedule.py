@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from ..core import KataError, parse_code
+from ..core import KataError, NoteError, parse_code
 from .note import Note, read_note
 from .record import PUBLISHED, keep, published, read_records, unlike
 from .run import Needs, Progress, Run, count_cores, needs, run_note
@@ -70,7 +70,9 @@ def fits(
     both = [wanted, *taken]
     return not taken or sum(n.cores for n in both) <= has.cores and sum(n.memory_gb for n in both) <= has.memory_gb and sum(n.gpu > 0 for n in both) <= 1
 
-def _amount(n): return f'{n.cores} {"core" if n.cores == 1 else "cores"}, {n.memory_gb:g} GB' + (f', {n.gpu} GPU' if n.gpu else '')
+def _amount(n):
+    parts = f'{n.cores} {"core" if n.cores == 1 else "cores"}', n.memory_gb and f'{n.memory_gb:g} GB', n.gpu and f'{n.gpu} GPU'
+    return ', '.join(filter(None, parts))
 
 def _alone(wanted, has):
     "A remark on a post that needs more than there is."
@@ -100,6 +102,7 @@ def earlier(
 
 def _job(path, profile, has):
     note = read_note(path)
+    if path.suffix != '.ipynb': raise NoteError(f'{path}: a Markdown file has no cells to run; name a notebook')
     wanted = needs(note, profile)
     return Job(note, profile, replace(wanted, cores=wanted.cores or has.cores), earlier(read_records(path), profile))
 
@@ -169,11 +172,13 @@ def forecast(
     at_once:int|None=None, # most that may run at once
 )->list: # lines of text
     "What running some jobs would take, each and all together."
+    if not jobs: return []
     lines = [f'run     {j.name} ({j.profile})  {_guess(j)}{_alone(j.needs, has)}' for j in jobs]
     seconds, memory_mb = play_through(jobs, has, at_once)
     unknown, other = sum(not j.record for j in jobs), sum(bool(j.record) and j.record['profile'] != j.profile for j in jobs)
     but = [f'{n} {what}' for n, what in ((unknown, 'unknown and not counted'), (other, 'as under another profile')) if n]
-    return lines + [f'total   about {_span(seconds)}, {_size(memory_mb)} at once, on {_amount(has)}' + (f' ({", ".join(but)})' if but else '')] * bool(jobs)
+    total = f'about {_span(seconds)}, {_size(memory_mb)} at once,' if unknown < len(jobs) else 'unknown'
+    return lines + [f'total   {total} on {_amount(has)}' + (f' ({", ".join(but)})' if but else '')]
 
 # %% ../../nbs/press/08_schedule.ipynb #5b007a61
 def _step(job, p):
@@ -240,6 +245,9 @@ class Live(Lines):
         self._erase()
         self._draw()
 
+class _Mute(Lines):
+    def say(self, text, out=None): "Whoever listened is gone."
+
 def screen(
     quiet:bool=False, # nothing between a post's begin and end
 )->Lines: # `Live` where standard output is a terminal
@@ -292,6 +300,8 @@ def _on_signals(stop):
     finally:
         for number, action in old.items(): signal.signal(number, action)
 
+def _metrics(run): return '; '.join(f'{name} {m["value"]:.4g}' for name, m in run.metrics.items())
+
 class _Round:
     "Some jobs on their way."
     def __init__(self, jobs, root, runner, screen, limits):
@@ -341,7 +351,7 @@ class _Round:
         "A job has ended: with a run, with what is wrong, or because it was told to."
         self.running.remove(job)
         self.screen.end(job)
-        if isinstance(said, Run): self.screen.say(f'passed  {job.name} in {_span(said.seconds)}  ' + '; '.join(f'{k} {m["value"]:.4g}' for k, m in said.metrics.items()))
+        if isinstance(said, Run): self.screen.say(f'passed  {job.name} in {_span(said.seconds)}  {_metrics(said)}'.rstrip())
         elif isinstance(said, str): self.fail(job, said)
         elif isinstance(said, _Stopped): self.stopped.append(job.name)
         else: raise said
@@ -352,10 +362,13 @@ class _Round:
             while (self.waiting or self.running) and not self.stopping:
                 for job in can_begin(self.waiting, self.running, has, at_once): self.begin(job, has)
                 if self.running: self.hear()
+        except BaseException:
+            self.screen = _Mute()
+            raise
         finally:
             interrupted, self.stopping = self.stopping, True
             while self.running: self.hear()
-        if interrupted: raise KeyboardInterrupt(f'interrupted; stopped {", ".join(self.stopped) or "nothing"}; everything is as it was')
+        if interrupted: raise KeyboardInterrupt(f'interrupted; stopped {", ".join(self.stopped) or "nothing"}; what had not ended is as it was')
 
 def run_posts(
     paths:list, # notebooks of posts, in their order
