@@ -1,12 +1,13 @@
 "cluster: posts on a scheduler and workers of their own, equal to local runs, whatever dies in the middle."
-import json, os, signal, socket, subprocess, sys, threading, time
+import json, os, signal, socket, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import pytest
 import kata_blog
 from kata_blog.core import NoteError
 from kata_blog.data import data_dir
-from kata_blog.press.note import read_note
+from kata_blog.press.cli import main
+from kata_blog.press.record import read_records
 from kata_blog.press.run import run_note
 from making import snapshot, write_post
 pytest.importorskip('distributed', reason='needs the extra cluster')
@@ -220,6 +221,16 @@ def test_a_scheduler_that_goes_is_named(one, project):
         dask.scheduler.kill()
         with pytest.raises(ClusterError, match='scheduler is gone'): asked.result(40)
     until(lambda: not alive(pid))
+
+def test_kata_run_sends_posts_and_keeps_their_records(three, project, monkeypatch, capfd):
+    notes = [write_post(project, ['#| parameters\nn = 100', 'from kata_blog.core import report\nreport(total=n)'], f'0{n}_post{n}') for n in range(4)]
+    monkeypatch.chdir(project)
+    assert main(['run', '--cluster', three[0].address, '--profile', 'cpu']) == 0
+    assert 'passed  03_post3 in' in capfd.readouterr().out
+    records = [read_records(note.path)[0] for note in notes]
+    assert {r['device']['worker'] for r in records} <= {*three[0].workers} and [r['metrics'] for r in records] == [{'total': {'value': 10}}] * 4
+    assert main(['status']) == 0
+    assert main(['run', 'post1', '--cluster', 'tcp://127.0.0.1:x']) != 0 and 'no Dask scheduler answers there' in capfd.readouterr().err
 
 def test_an_address_without_a_scheduler_is_refused():
     with socket.socket() as s:

@@ -6,7 +6,7 @@
 __all__ = ['ClusterError', 'pack', 'serve', 'Cluster']
 
 # %% ../../nbs/press/08_cluster.ipynb #57229921
-import contextlib, io, json, os, pickle, platform, queue, signal, subprocess, sys, tempfile, threading, time, traceback, uuid, zipfile
+import contextlib, io, json, os, pickle, platform, queue, shutil, signal, subprocess, sys, tempfile, threading, time, traceback, uuid, zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 import kata_blog
@@ -241,6 +241,18 @@ class Cluster:
         "The workers that are there now."
         try: return {w: v.get('resources') or {} for w, v in self.client.scheduler_info()['workers'].items()}
         except (OSError, RuntimeError) as e: raise ClusterError(f'cluster {self.address}: the scheduler is gone ({e}); what ran there is lost, start it again') from None
+
+    def at_once(self)->int|None: # None: as many as there are; Dask counts what each takes of its worker
+        "How many posts are best asked for at once: where workers declare nothing, one for each."
+        offers = self.workers().values()
+        return None if any(word in o for o in offers for word in _WORDS) else len(offers) or 1
+
+    def all_have(self,
+        program:str, # such as nvidia-smi
+    )->bool: # also False where there is no worker
+        "Whether a program is on every worker."
+        found = self.client.run(shutil.which, program)
+        return bool(found) and all(found.values())
 
     def _place(self, wanted, tell):
         "Wait until there is a worker for a post: the resources to ask for."
