@@ -15,7 +15,8 @@ from pathlib import Path
 from ..core import KataError, NoteError, parse_code
 from .note import Note, read_note
 from .record import PUBLISHED, keep, published, read_records, unlike
-from .run import Needs, Progress, Run, count_cores, needs, run_note
+from .child import count_cores
+from .run import Needs, Progress, Run, needs, run_note
 from .stale import imports, post_key
 
 # %% ../../nbs/press/08_schedule.ipynb #c5891ef7
