@@ -6,7 +6,7 @@
 __all__ = ['UsageError', 'pick_posts', 'read_tols', 'read_part', 'main']
 
 # %% ../../nbs/press/09_cli.ipynb #c3936a3a
-import argparse, json, math, os, shutil, sys
+import argparse, contextlib, json, math, os, shutil, sys
 from pathlib import Path
 from ..core import KataError, unknown
 from .files import refused
@@ -63,15 +63,25 @@ def _one_or_more(text):
 
 def _run_words(p):
     p.add_argument('posts', nargs='*', metavar='POST', help='as classifier or 01_classifier; none: every post that is not fresh')
-    p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU, else cpu')
+    p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU (in a cluster: on every worker), else cpu')
     p.add_argument('-j', '--jobs', type=_one_or_more, metavar='N', help='posts that may run at once; as many as the machine has room for')
-    p.add_argument('-n', '--dry-run', action='store_true', help='only say what it would take, by earlier records')
+    where = p.add_mutually_exclusive_group()
+    where.add_argument('--cluster', metavar='ADDRESS', help='run on the workers of the Dask scheduler there, such as tcp://host:8786')
+    where.add_argument('-n', '--dry-run', action='store_true', help='only say what it would take here, by earlier records')
     p.add_argument('--rewrite', action='store_true', help='write bound numbers anew that the records have left behind, without asking')
     p.add_argument('--cell-timeout', type=float, default=3600, metavar='S', help='seconds that one cell may take (3600)')
     p.add_argument('--timeout', type=float, default=4 * 3600, metavar='S', help='seconds that a post may take (14400)')
     p.add_argument('-q', '--quiet', action='store_true', help='no line for each cell')
 
-def _default_profile(): return 'full' if shutil.which('nvidia-smi') else 'cpu'
+@contextlib.contextmanager
+def _place(args):
+    "Where posts run, as `run_posts` takes it, and whether there is an NVIDIA GPU."
+    if args.cluster:
+        from kata_blog.press.cluster import Cluster
+        from kata_blog.press.schedule import ELSEWHERE
+        with contextlib.closing(Cluster(args.cluster)) as cluster:
+            yield dict(runner=cluster.run_note, has=ELSEWHERE, at_once=args.jobs or cluster.at_once()), cluster.all_have('nvidia-smi')
+    else: yield dict(at_once=args.jobs), shutil.which('nvidia-smi')
 
 def _not_fresh(paths, root):
     "Of some posts those that must run again; the others are named."
@@ -81,14 +91,17 @@ def _not_fresh(paths, root):
     return [p for p in paths if p.stem not in fresh]
 
 def _run(args):
-    root, profile = _root(args), args.profile or _default_profile()
+    with _place(args) as (place, gpu): return _run_at(place, args.profile or ('full' if gpu else 'cpu'), args)
+
+def _run_at(place, profile, args):
+    root = _root(args)
     paths = pick_posts(root, args.posts)
     if not args.posts: paths = [p for p in paths if p.suffix == '.ipynb']
     if not args.posts and profile != 'smoke': paths = _not_fresh(paths, root)
     if not paths and not args.rewrite: return 0
     from kata_blog.press import schedule
     if args.dry_run: return _forecast(paths, profile, root, args)
-    failed = schedule.run_posts(paths, profile, root, args.jobs, show=schedule.screen(args.quiet), cell_timeout_s=args.cell_timeout, timeout_s=args.timeout)
+    failed = schedule.run_posts(paths, profile, root, **place, show=schedule.screen(args.quiet), cell_timeout_s=args.cell_timeout, timeout_s=args.timeout)
     if profile != 'smoke': _offer_rewrites(root, args, paths if args.posts else None)
     return int(bool(failed))
 

@@ -14,7 +14,8 @@ from ..core import KataError, NoteError, code_hash, parse_code
 from .note import Note, parameters, post_paths, profiles, read_note
 from .reach import Cache, Library, read_cells, read_module
 from .record import outputs_hash, published, read_records, record_path
-from .run import _cpu_name, evaluated
+from .child import _cpu_name
+from .run import evaluated
 
 # %% ../../nbs/press/03_stale.ipynb #8458ef9b
 _FORM = 2  # goes up when keys hold something else; a record made with another form is stale
