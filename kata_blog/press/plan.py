@@ -471,8 +471,8 @@ def find_column(
 )->str: # the name
     "The column that a person means."
     fits = [c for c in COLUMNS if words and c.lower().startswith(words.lower())]
-    if len(fits) > 1: raise PlanError(f'kata plan: the column {words!r} fits {" and ".join(fits)}; give more letters')
-    if not fits: raise PlanError(unknown('kata plan', 'column', words, COLUMNS))
+    if len(fits) > 1: raise PlanError(f'the column {words!r} fits {" and ".join(fits)}; give more letters')
+    if not fits: raise PlanError(unknown('the plan', 'column', words, COLUMNS))
     return fits[0]
 
 @dataclass(frozen=True)

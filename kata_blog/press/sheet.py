@@ -17,7 +17,7 @@ _SHOWN, _HIDDEN = 'plan', 'exported'
 
 def _openpyxl():
     try: import openpyxl
-    except ImportError: raise PlanError('kata plan: found no openpyxl; needed to read and write .xlsx files; install it: pip install "kata_blog[plan]"') from None
+    except ImportError: raise PlanError('found no openpyxl; needed to read and write .xlsx files; install it: pip install "kata_blog[plan]"') from None
     return openpyxl
 
 def _write_cell(cell, value, is_date=False):
