@@ -180,10 +180,17 @@ def _show_next(plan, args):
     item = next_item(plan, args.today)
     return item and item_data(item), [f'{item.day}  {item.column}  {item_line(item, args.colour)}' if item else 'nothing is open from today on']
 
+def _show_goals(plan, args):
+    from kata_blog.press.goals import answers, goal_data, goal_lines, read_known
+    known = read_known(args.root, args.settings.first_monday)
+    found = [a for a in answers(args.root, known) if args.week in (None, a.goal.week)]
+    return [goal_data(a) for a in found], goal_lines(args.root, args.week, known, args.colour) or ['no goals are written down: nbs/goals.yml']
+
 _SHOW['today'] = 'what the day holds', _show_today, {}
 _SHOW['week'] = 'what a week holds, and how its most important thing fares', _show_week, {'week': dict(nargs='?', type=int, metavar='N')}
 _SHOW['backlog'] = 'what was left, with its age', _show_backlog, {}
 _SHOW['next'] = 'the next thing to do', _show_next, {}
+_SHOW['goals'] = 'what the weeks set out to reach, and what meets it', _show_goals, {'week': dict(nargs='?', type=int, metavar='N')}
 
 # %% ../../nbs/press/09_cli.ipynb #63004b8c
 def _add(draft, args):
@@ -252,8 +259,8 @@ def _plan(args):
     from kata_blog.press.plan import edit_plan, read_plan
     from kata_blog.press.settings import read_settings
     from kata_blog.press.week import item_data, read_day
-    root, args.what = _root(args), args.what or 'today'
-    path, args.settings, args.today = root/'nbs'/'plan.csv', read_settings(root), _asked(read_day, args.day, dt.date.today())
+    args.root, args.what = _root(args), args.what or 'today'
+    path, args.settings, args.today = args.root/'nbs'/'plan.csv', read_settings(args.root), _asked(read_day, args.day, dt.date.today())
     args.colour = sys.stdout.isatty() and 'NO_COLOR' not in os.environ
     if args.what in _FILES: return _FILES[args.what][1](path, args)
     if args.what in _SHOW: data, lines = _SHOW[args.what][1](read_plan(path, args.settings.first_monday), args)

@@ -17,7 +17,10 @@ from ..core import KataError, unknown, write_atomic
 # %% ../../nbs/press/05_plan.ipynb #59312d6f
 class PlanError(KataError):
     "A plan that cannot be read, or an edit that it does not take; `faults` are its lines."
-    def __init__(self, *faults): self.faults = faults
+    def __init__(self,
+        *faults:str, # each with its place
+    ): self.faults = faults
+
     def __str__(self):
         more = [f'and {len(self.faults) - 20} more'] if len(self.faults) > 20 else []
         return '\n'.join([*self.faults[:20], *more])
@@ -488,9 +491,8 @@ def backlog(
     "What is in the backlog, since when, and where it came from."
     since, column, found = {}, {}, []
     for i in sorted((i for i in plan.items if i.day), key=lambda i: (i.day, i.column == BACKLOG)):
-        first = since.get(i.text, i.day)
+        first = since.pop(i.text, i.day)  # what stays in the backlog is no past of a new item of the same words
         if i.column != BACKLOG: column[i.text] = i.column
         elif i.state == 'open': found.append(Leftover(i, first, column.get(i.text, BACKLOG)))
         if i.state == 'moved': since[i.text] = first
-        elif i.state in ('done', 'dropped'): since.pop(i.text, None)
     return sorted(found, key=lambda l: l.since)
