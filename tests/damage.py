@@ -115,6 +115,7 @@ UNUSUAL = {  # odd, and sound: read like the plan that it was made from
     'line ends of old Macs': lambda t: t.replace('\n', '\r').replace('[@spikes2019]\r', '[@spikes2019]\n'),
     'no line end at the end': lambda t: t.rstrip('\n'),
     'quotes everywhere': lambda t: _with_sep(t, ',', always=True),
+    'quotes that are not needed': lambda t: t.replace('[ ] a chapter', '"[ ] a chapter"'),
     'blank rows': lambda t: t.replace('week 2', ',,,,,,,\n\nweek 2') + ',,,,,,,\n\n\n',
     'spaces around items': lambda t: t.replace('[ ] toy problem {1p}', '  [ ] toy problem {1p}  '),
     'blank lines in a cell': lambda t: t.replace('[@spikes2019]\n[-]', '[@spikes2019]\n\n[-]'),

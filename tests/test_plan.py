@@ -163,6 +163,16 @@ def test_edits_that_do_not_touch_are_both_kept(plan_file):
     meanwhile(plan_file, theirs, lambda d: (d.add(DAY[7], 'Reading', '[ ] mine'), d.add(DAY[9], 'Reading', '[ ] mine too')))()
     assert plan_file.read_text() == theirs.replace('[ ] a chapter,', '"[ ] a chapter\n[ ] mine",') + f'{DAY[9]},[ ] mine too,,,,,,\n'
 
+def test_who_saves_at_the_last_moment_is_not_overwritten(plan_file, monkeypatch):
+    "The file changes after it was read for the last time but one, while the edit is put into it."
+    theirs, saves = SOUND.replace('sunny', 'grey'), iter([lambda: plan_file.write_text(theirs)])
+    def slow(plan, changes):
+        next(saves, lambda: None)()
+        return apply(plan, changes)
+    monkeypatch.setattr('kata_blog.press.plan.apply', slow)
+    edit_plan(plan_file, lambda d: d.mark(d.plan.items[3], 'done'))
+    assert plan_file.read_text() == theirs.replace('[ ] toy', '[x] toy')
+
 def test_a_row_that_both_made_is_one_row(plan_file):
     meanwhile(plan_file, SOUND + f'{DAY[8]},,[ ] theirs,,,,,\n', lambda d: d.add(DAY[8], 'Reading', '[ ] mine'))()
     assert plan_file.read_text() == SOUND + f'{DAY[8]},[ ] mine,[ ] theirs,,,,,\n'
