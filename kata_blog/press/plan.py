@@ -71,14 +71,14 @@ def _item_fault(line):
     return f'found {(stray[0] if stray else line)[:60]!r} in {line[:60]!r}; needed `[ ] text {{2p/3}} [@key] (link)`, in this order, with one space between; leave out what there is not'
 
 def read_item(
-    line:str, # one line of a cell
-)->Item: # the item; where it stands is left open
+    text:str, # one line of a cell
+    **place, # where it stands: day, week, column and line of the `Item`
+)->Item: # the item
     "Read an item; anything else is a `PlanError`."
-    line = line.strip()
-    m = _ITEM.fullmatch(line)
-    if not m or m['state'] not in STATES or _STRAY.search(m['text']): raise PlanError(_item_fault(line))
-    number = lambda name: m[name] and int(m[name])
-    return Item(m['text'], STATES[m['state']], number('planned'), number('spent'), m['key'] or '', m['link'] or '')
+    m = _ITEM.fullmatch(text.strip())
+    if not m or m['state'] not in STATES or _STRAY.search(m['text']): raise PlanError(_item_fault(text.strip()))
+    state, words, planned, spent, key, link = m.groups()
+    return Item(words, STATES[state], planned and int(planned), spent and int(spent), key or '', link or '', **place)
 
 # %% ../../nbs/press/05_plan.ipynb #6189e15a
 _BOM, _SEPS = '\ufeff', ',;\t'
@@ -244,10 +244,10 @@ class _Reader:
 
     def cell(self, n, row, column, value):
         "The items of one of the six columns."
-        week = row if isinstance(row, int) else week_of(row, self.first_monday)
+        day, week = (row, week_of(row, self.first_monday)) if isinstance(row, dt.date) else (None, row)
         for k, line in enumerate(value.split('\n')):
             if not line.strip(): continue
-            try: self.items.append(replace(read_item(line), day=row if isinstance(row, dt.date) else None, week=week, column=column, line=k))
+            try: self.items.append(read_item(line, day=day, week=week, column=column, line=k))
             except PlanError as e: self.fault(n, column, str(e))
 
     def row(self, n, fields):
