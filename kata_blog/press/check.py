@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 from ..core import KataError
 from .claims import Problem, check_claims, loose_numbers, note_place, prose_only, shown_path
+from .goals import course_problems
 from .note import Note, note_paths, page_stem, parameters, post_paths, profiles, read_note
 from .record import published, records_of
 from .run import needs
@@ -156,6 +157,10 @@ def _settings_problems(root):
         except KataError as e: return as_problem(e)
     return [*filter(None, map(problem, (read_settings, read_config)))]
 
+def _first_monday(root):
+    try: return read_settings(root).first_monday
+    except KataError: return None  # `_settings_problems` says why
+
 def check_project(
     root:str|Path, # the project's folder
 )->list: # `Problem`s in the order of files
@@ -167,7 +172,7 @@ def check_project(
     for path in note_paths(root):
         try: found += _note_problems(read_note(path), base, path in posts, records)
         except KataError as e: found.append(as_problem(e))
-    return found
+    return found + course_problems(root, _first_monday(root))
 
 # %% ../../nbs/press/08_check.ipynb #5ab05fed
 @dataclass

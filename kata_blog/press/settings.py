@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from ..core import ConfigError, unknown
 from .files import misfit, read_text
+from .plan import COLUMNS
 
 # %% ../../nbs/press/06_settings.ipynb #d5a8fc59
 @dataclass(frozen=True)
@@ -24,9 +25,15 @@ class Settings:
     repository: str = ''     # owner/name on GitHub; empty while there is none
     branch: str = 'main'     # the branch that links to the source point at
     first_monday: datetime.date|None = None # the Monday of week 1
+    mornings: tuple = ('Reading',)                          # columns of the plan that belong to the mornings, each alone or after `hard` or `easy`
+    afternoons: tuple = ('Programming', 'Project progress') # to the afternoons
+    evenings: tuple = ('Writing and reflection', 'Watching and talking') # to the evenings
     licence_text: str = ''   # licence of the prose
     licence_code: str = ''   # licence of the code
     comments: str = ''       # giscus: repository id and category id; empty is off
+
+    @property
+    def parts(self)->dict: return dict(mornings=self.mornings, afternoons=self.afternoons, evenings=self.evenings) # of a day, each with its columns
 
 def _address(text):
     if not re.fullmatch(r'https?://[^\s/]+\S*', text): raise ValueError('an address such as https://example.org/blog')
@@ -42,7 +49,12 @@ def _monday(text):
     if day is None or day.weekday(): raise ValueError('the date of a Monday as YYYY-MM-DD')
     return day
 
-_READ = dict(address=_address, repository=_repository, first_monday=_monday)
+def _columns(text):
+    names = tuple(name.strip() for name in text.split(','))
+    if any(re.sub('^(hard|easy) ', '', name) not in COLUMNS for name in names): raise ValueError(f'columns of the plan, with commas between, each alone or after `hard` or `easy`: {", ".join(COLUMNS)}')
+    return names
+
+_READ = dict(address=_address, repository=_repository, first_monday=_monday, mornings=_columns, afternoons=_columns, evenings=_columns)
 
 # %% ../../nbs/press/06_settings.ipynb #b4b22d32
 def _line(text, key):
