@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import kata_blog
 from kata_blog.core import NoteError
-from kata_blog.press.run import evaluated, run_note, settle, tidy
+from kata_blog.press.child import count_cores
+from kata_blog.press.run import Needs, evaluated, needs, run_note, settle, tidy
 from making import snapshot, write_post
 
 REPORT = 'from kata_blog.core import report\n'
@@ -156,14 +157,26 @@ def test_a_note_is_only_read(tmp_path):
 def test_the_notebook_keeps_its_own_parameters(ran): assert '#| parameters\nn = 100' in ran('#| parameters\nn = 100', profile='cpu').notebook['cells'][1]['source']
 
 def test_progress_is_told(ran):
-    lines = []
-    ran('1', '2', log=lines.append)
-    assert [l[:15] for l in lines] == ['cell 2 (1 of 2)', 'cell 3 (2 of 2)']
+    told = []
+    ran('#| eval: false\n0', '1', '2', watch=told.append)
+    assert [(p.post, p.cell, p.nth, p.of, p.done) for p in told if p.nth] == [('01_adding', c, n, 2, done) for c, n in ((3, 1), (4, 2)) for done in (False, True)]
 
-def test_progress_is_told_while_it_runs(ran):
+def test_progress_is_told_while_a_cell_runs(ran):
+    told = []
+    ran('1', 'import time\nx = bytearray(200 * 2**20)\ntime.sleep(2.5)', watch=told.append)
+    begun, *ticks, done = [p for p in told if p.cell == 3]
+    assert not any(p.done for p in ticks) and len(ticks) >= 2 and done.done
+    assert begun.seconds < .5 < ticks[0].seconds < ticks[1].seconds < done.seconds and ticks[0].memory_mb > 200
+
+def test_what_watches_can_end_a_run(tmp_path, ran):
+    "Also before the first cell, and the child goes with it."
     seen = []
-    ran('1', 'import time\ntime.sleep(1)', log=lambda line: seen.append(time.monotonic()))
-    assert seen[1] - seen[0] > .9
+    def stop(p):
+        seen.append(p)
+        raise KeyboardInterrupt
+    (tmp_path/'IPython.py').write_text('import time\ntime.sleep(60)')  # the project comes first on the path: a start that takes long
+    with pytest.raises(KeyboardInterrupt): ran('1', watch=stop)
+    assert [p.cell for p in seen] == [None] and [p.name for p in (tmp_path/'.kata'/'runs'/'adding').iterdir()] == ['log.txt']
 
 SAID = [('10 %\r50 %\r100 %\nend', '100 %\nend'), ('a\r\nb\r\n', 'a\nb\n'), ('plain', 'plain'), ('', ''), ('\x1b[31mred\x1b[0m', 'red'), ('bar 1\r\x1b[2K', 'bar 1'), ('a\n\nb', 'a\n\nb')]
 
@@ -243,3 +256,34 @@ def test_words_said_just_before_the_end_are_heard():
     class Child:
         def poll(self): inbox.put({'say': 'end'}); return 0
     assert _next(inbox, Child(), time.monotonic() + 5) == {'say': 'end'}
+
+NEEDS = [  # what is declared, and what it comes to under full
+    ('{}', Needs()),
+    ('{cores: 2}', Needs(cores=2)),
+    ('{cores: 2, memory_gb: 4, gpu: 1}', Needs(2, 4, 1)),
+    ('{memory_gb: 0.5, gpu: 0}', Needs(memory_gb=.5)),
+]
+
+@pytest.mark.parametrize('declared, found', NEEDS)
+def test_needs(tmp_path, declared, found):
+    note = write_post(tmp_path, ['1'], front=f'kata: {{needs: {declared}}}')
+    assert needs(note, 'full') == needs(note, 'cpu') == found and needs(note, 'smoke') == Needs(cores=1)
+
+def test_a_post_may_say_nothing_of_what_it_needs(tmp_path): assert needs(write_post(tmp_path, ['1'], front='title: A'), 'full') == Needs()
+
+BAD_NEEDS = [('{core: 2}', "unknown need 'core'; did you mean 'cores'"), ('{ram: 2}', 'known: cores, gpu, memory_gb'), ('{cores: 0}', 'cores is 0; needed a whole number, 1 or more'),
+             ('{cores: true}', 'cores is True'), ('{cores: two}', "cores is 'two'"), ('{gpu: 0.5}', 'gpu is 0.5; needed a whole number, 0 or more'),
+             ('{memory_gb: -1}', 'memory_gb is -1; needed a number'), ('{memory_gb: .nan}', 'memory_gb is nan'), ('4', 'kata.needs is 4; needed `needs: {cores: 2'), ('null', 'kata.needs is None')]
+
+@pytest.mark.parametrize('declared, text', BAD_NEEDS)
+def test_a_wrong_need_is_named(tmp_path, declared, text):
+    note = write_post(tmp_path, ['1'], front=f'kata: {{needs: {declared}, profiles: {{smoke: {{}}}}}}')
+    for profile in ('full', 'smoke'):
+        with pytest.raises(NoteError) as e: run_note(note, profile, tmp_path)
+        assert text in str(e.value) and str(e.value).startswith(f'{note.path}: front matter kata.needs')
+
+@pytest.mark.parametrize('declared, profile, threads', [('{cores: 1}', 'full', '1'), ('{cores: 999}', 'full', str(count_cores())), ('{gpu: 1}', 'full', 'as set'), ('{cores: 2}', 'smoke', '1')])
+def test_libraries_get_the_declared_cores(tmp_path, monkeypatch, declared, profile, threads):
+    for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): monkeypatch.setenv(name, 'as set')
+    note = write_post(tmp_path, ['import os\nos.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]'], front=f'kata: {{needs: {declared}, profiles: {{smoke: {{}}}}}}')
+    assert texts(run_note(note, profile, tmp_path), 2) == [str((threads, threads))]
