@@ -14,7 +14,7 @@ test: .venv/test  ## the tests, the library notebooks, and every post on its smo
 	$(BIN)/nbdev-test --skip-folder-re '^[_.]|^posts$$'
 	$(BIN)/kata run --profile smoke
 
-bench: .venv/test  ## ratios against peers
+bench: .venv/bench  ## ratios against peers
 	@for bench in benchmarks/*.py; do echo "$$bench"; $(BIN)/python "$$bench" || exit 1; done
 
 hooks: .venv/press  ## git hooks that keep notebooks clean and mergeable
@@ -32,11 +32,16 @@ clean:  ## remove what these commands made
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 15) or sys.exit(f"make: $(PYTHON) is Python {v[0]}.{v[1]}; needed 3.11 to 3.14; name another with PYTHON=python3.13")'
 	$(PYTHON) -m venv --clear .venv
 
+# What the extra that a target is named after brings, without the package and its needs.
+define INSTALL_EXTRA
+@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(@F)"], sep="\n")' > $@.txt
+@$(PIP) install -q -c constraints.txt -r $@.txt
+endef
+
 # The package alone goes in beside the press: its own needs are torch and fastai, which no page needs.
 .venv/press: .venv/pyvenv.cfg constraints.txt pyproject.toml
 	@echo 'installing what the press needs'
-	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["press"], sep="\n")' > $@.txt
-	@$(PIP) install -q -c constraints.txt -r $@.txt
+	$(INSTALL_EXTRA)
 	@$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -45,4 +50,9 @@ clean:  ## remove what these commands made
 	@echo 'installing what models and tests need (torch: minutes where the network is slow)'
 	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[test]'
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(PIP) uninstall -q -y torchvision
+	@touch $@
+
+.venv/bench: .venv/test
+	@echo 'installing the peers of the benchmarks'
+	$(INSTALL_EXTRA)
 	@touch $@

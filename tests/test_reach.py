@@ -1,10 +1,11 @@
 "reach: which edit makes which posts stale, and how it is named; one made project, several posts, one edit at a time."
-import json, shutil
+import ast, json, os, shutil, subprocess, sys
 from pathlib import Path
 import pytest
-from kata_blog.press.note import read_note
+from kata_blog.press.note import post_paths, read_note
 from kata_blog.press.reach import Cache, Library, read_cells, read_module
 from kata_blog.press.record import outputs_hash, record_id, record_path
+from kata_blog.press.run import evaluated
 from kata_blog.press.stale import post_key, status
 from making import write_post
 
@@ -377,3 +378,200 @@ def test_an_edit_makes_stale_what_depends_on_it(original, file, old, new, stale,
     finally: path.write_text(text)
     assert sorted(found) == sorted(stale), found
     assert not stale or why in found[stale[0]]
+
+def test_every_edit_leaves_the_project_as_it_was(original): assert {s.word for s in status(original)} == {'fresh'}
+
+# Smaller cases: modules, a post's cells, and the symbols that it reaches
+
+CASES = {
+    # who else calls a function by its name
+    'a parameter hides the module': (dict(m='def f(): return 1\ndef g(f): return f()'), ['from kata_blog.m import g', 'g'], 'm.g'),
+    'a loop variable hides it': (dict(m='def f(): return 1\ndef g(): return [f for f in (1, 2)]'), ['from kata_blog.m import g', 'g'], 'm.g'),
+    'what a comprehension runs over is outside of it': (dict(m='def f(): return 1\ndef g(): return [f for f in f()]'), ['from kata_blog.m import g', 'g'], 'm.f m.g'),
+    'a local import hides it': (dict(m='def np(): return 1\ndef g():\n    import numpy as np\n    return np'), ['from kata_blog.m import g', 'g'], 'm.g'),
+    'an exception by name': (dict(m='def e(): pass\ndef g():\n    try: pass\n    except OSError as e: return e'), ['from kata_blog.m import g', 'g'], 'm.g'),
+    'a match binds names': (dict(m='class P: pass\na = b = c = 1\ndef g(p):\n    match p:\n        case P(x=a): return a\n        case [*b]: return b\n        case {"k": 1, **c}: return c'), ['from kata_blog.m import g', 'g'], 'm.P m.g'),
+    'a class does not hide for its methods': (dict(m='def f(): return 1\nclass A:\n    f = 2\n    def g(self): return f()'), ['from kata_blog.m import A', 'A'], 'm.A m.A.g m.f'),
+    'a class takes over a name': (dict(m='def f(): return 1\nclass A: f = f'), ['from kata_blog.m import A', 'A'], 'm.A m.f'),
+    'a class imports': (dict(m='class A:\n    import kata_blog.n as n\n    def g(self): return self.n\n    x = n.one', n='one = two = 1'), ['from kata_blog.m import A', 'A'], 'm.A m.A.g n.one n.two'),
+    'inner functions see outer names': (dict(m='def f(): return 1\ndef g():\n    f = 2\n    def h(): return f\n    return h'), ['from kata_blog.m import g', 'g'], 'm.g'),
+    'global is not local': (dict(m='n = 0\ndef g():\n    global n\n    n += 1'), ['from kata_blog.m import g', 'g'], 'm.g m.n'),
+    'a global import': (dict(m='def g():\n    global n\n    import kata_blog.n as n\ndef h(): return n.one', n='one = 1\ntwo = 2'), ['from kata_blog.m import h', 'h'], 'm.h n.one'),
+    'lambda and its default': (dict(m='a, b, c = 1, 2, 3\nd = 4\nf = lambda a, x=d: a'), ['from kata_blog.m import f', 'f'], 'm.d m.f'),
+    'an f-string': (dict(m='a = 1\nw = 3\ndef f(): return f"{a:{w}}"'), ['from kata_blog.m import f', 'f'], 'm.a m.f m.w'),
+    'async and await': (dict(m='async def f(): return 1\nasync def g():\n    async with f() as x: return await x'), ['from kata_blog.m import g', 'await g()'], 'm.f m.g'),
+    'text in an annotation is text': (dict(m='class A: pass\ndef f(x:"A"): return x'), ['from kata_blog.m import f', 'f'], 'm.f'),
+    'a walrus': (dict(m='def f(): return 1\ndef g(): return (y := f())'), ['from kata_blog.m import g', 'g'], 'm.f m.g'),
+    'a name made twice': (dict(m='def f(): return 1\nf = [f]'), ['from kata_blog.m import f', 'f'], 'm.f'),
+    # through other modules
+    'a name on three lines': (dict(m='from .n import b as c', n='from kata_blog.o import a as b', o='a = 1\nx = 2'), ['from kata_blog.m import c as d', 'd'], 'o.a'),
+    'an alias of a module in a module': (dict(m='from . import n as k', n='a = 1\nb = 2'), ['import kata_blog.m as m', 'm.k.a'], 'n.a'),
+    'a circle of names': (dict(m='from .n import a', n='from .m import a'), ['from kata_blog.m import a', 'a'], ''),
+    'a circle of modules': (dict(m='from . import n\na = 1\ndef f(): return n.g()', n='from . import m\ndef g(): return m.a'), ['from kata_blog.m import f', 'f()'], 'm.a m.f n.g'),
+    'a circle of stars': (dict(m='from .n import *\na = 1', n='from .m import *\nb = 2'), ['from kata_blog.n import *', 'a, b'], 'm.a n.b'),
+    'a package and its module': ({'sub/__init__': 'from .inner import f', 'sub/inner': 'def f(): return 1\ndef g(): return 2'}, ['import kata_blog.sub.inner', 'kata_blog.sub.inner.g()'], 'sub.inner.g'),
+    'a name that is a module too': ({'sub/__init__': 'from .inner import inner', 'sub/inner': 'class inner:\n    kind = 1'}, ['from kata_blog.sub import inner', 'inner.kind'], 'sub.inner.inner'),
+    'a package re-exports by a star': ({'sub/__init__': 'from .inner import *', 'sub/inner': 'def f(): return 1\ndef g(): return 2'}, ['from kata_blog.sub import f', 'f()'], 'sub.inner.f'),
+    'a star names submodules': ({'__init__': '__all__ = ["m"]', 'm': 'a = 1\nb = 2'}, ['from kata_blog import *', 'm.a'], 'm.a'),
+    'a star may hide what is made here': (dict(m='from .n import *\ndef g(): return f()\nf = 3', n='def f(): return 1'), ['from kata_blog.m import g', 'g()'], 'm.f m.g n.f'),
+    'a star in a cell, and a later name': (dict(m='def f(): return 1'), ['from kata_blog.m import *', 'y = f()', 'f = 2'], 'm.f'),
+    'a star of computed names': (dict(m='__all__ = [n for n in dir()]\ndef _f(): return 1'), ['from kata_blog.m import *', '_f()'], 'm._f'),
+    'an import inside an if': (dict(m='a = 1\nb = 2'), ['if True:\n    from kata_blog.m import a as x\nelse:\n    from kata_blog.m import b as x', 'x'], 'm.a m.b'),
+    'a module that is missing': (dict(m='a = 1'), ['from kata_blog.gone import a\nimport kata_blog.m.gone', 'a'], ''),
+    'a name that is missing': (dict(m='a = 1'), ['from kata_blog.m import gone', 'gone'], ''),
+    'a module that is no Python': (dict(m='def ('), ['from kata_blog.m import f', 'f()'], 'm.<module>'),
+    'the press': ({'press/__init__': '', 'press/run': 'def f(): return 1'}, ['from kata_blog.press.run import f', 'f()'], ''),
+    'of others': (dict(m='import numpy as np\ndef f(): return np.ones(3)'), ['from kata_blog.m import f, np', 'np.zeros(2)'], ''),
+    # classes
+    'bases of bases': (dict(m='class A:\n    def a(self): return 1', n='from . import m\nclass B(m.A): pass', o='from .n import B\nclass C(B): pass\nclass D: pass'), ['from kata_blog.o import C', 'C()'], 'm.A m.A.a n.B o.C'),
+    'a metaclass': (dict(m='class M(type):\n    def __call__(cls): return 1\nclass A(metaclass=M): pass'), ['from kata_blog.m import A', 'A()'], 'm.A m.M m.M.__call__'),
+    'a field by a factory': (dict(m='from dataclasses import dataclass, field\ndef make(): return []\n@dataclass\nclass A:\n    x: list = field(default_factory=make)'), ['from kata_blog.m import A', 'A()'], 'm.A m.make'),
+    'two patches on a class here': (dict(m='from fastcore.basics import *\nclass A:\n    def f(self): return 1\n@patch\ndef f(self:A): return one()\n@patch(as_prop=True)\ndef g(self:A): return 2\ndef one(): return 1'), ['from kata_blog.m import A', 'A()'], 'm.A m.A.f m.A.g m.one'),
+    'a patch of two classes': (dict(m='class A: pass\nclass B: pass', n='from fastcore.basics import patch\nfrom .m import A, B\n@patch\ndef f(self:A|B): return 1'), ['from kata_blog.m import B\nimport kata_blog.n', 'B()'], 'm.A m.B n.A.f n.B.f'),
+    'a patch that nobody imports': (dict(m='class A: pass', n='from fastcore.basics import patch\nfrom .m import A\n@patch\ndef f(self:A): return 1'), ['from kata_blog.m import A', 'A()'], 'm.A'),
+    'a patch in a cell': (dict(m='class A: pass\ndef one(): return 1'), ['from fastcore.basics import patch\nfrom kata_blog.m import A, one', '@patch\ndef f(self:A): return one()'], 'm.A m.one'),
+    'subclasses are counted in a table': (dict(m='class P:\n    all = []\n    def __init_subclass__(cls): P.all.append(cls)', n='from .m import P\nclass Q(P): x = 1', o='from .n import Q\nclass R(Q): y = 1\nclass S: y = 1'), ['from kata_blog.m import P\nimport kata_blog.o', 'P.all'], 'm.P m.P.__init_subclass__ n.Q o.R'),
+    # what an import does
+    'a dispatcher of functools': (dict(m='from functools import singledispatch\n@singledispatch\ndef f(x): return 1\n@f.register\ndef _(x:int): return 2\ndef g(): return 3'), ['from kata_blog.m import f', 'f(1)'], 'm._ m.f'),
+    'a table with a method': (dict(m='class Table(dict):\n    def put(self, f):\n        self[f.__name__] = f\n        return f\nT = Table()', n='from .m import T\n@T.put\ndef f(): return 1\ndef g(): return 2\nX = T.setdefault("x", 3)'), ['from kata_blog.m import T\nimport kata_blog.n', 'T'], 'm.T m.Table m.Table.put n.X n.f'),
+    'a function that sets, called for a name': (dict(m='seen = []\ndef note(x):\n    seen.append(x)\n    return x\nA = note(1)\nB = len("b")\ndef idle(): return 1'), ['from kata_blog.m import seen', 'seen'], 'm.A m.note m.seen'),
+    'a loop, a with, a delete': (dict(m='a = {}\nfor i in range(3): a[i] = i\nwith open("x") as f: pass\nb = 1\ndel b\ndef idle(): return 1'), ['from kata_blog.m import a', 'a'], 'm.<module> m.a m.i'),
+    'what a package does on the way': ({'__init__': 'print(1)', 'sub/__init__': 'print(2)', 'sub/inner': 'a = 1'}, ['from kata_blog.sub.inner import a', 'a'], '<module> sub.<module> sub.inner.a'),
+    'what an imported module does': (dict(m='from .n import a\ndef f(): return 1', n='from . import o\na = 1', o='print(1)'), ['from kata_blog.m import f', 'f()'], 'm.f o.<module>'),
+    'what a function imports, if it is reached': (dict(m='def f(): import kata_blog.n\ndef g(): import kata_blog.o', n='print(1)', o='print(2)'), ['from kata_blog.m import f', 'f()'], 'm.f n.<module>'),
+    'an import that may fail': (dict(m='try: import kata_blog.n as n\nexcept ImportError: n = None\ndef f(): return n.one', n='one = two = 1'), ['from kata_blog.m import f', 'f()'], 'm.f m.n n.one'),
+    'as a program': (dict(m='def main(): return 1\ndef f(): return 2\nif __name__ == "__main__": main()'), ['from kata_blog.m import f', 'f()'], 'm.f'),
+    'add to a list of others': (dict(m='from .n import ways\nways += ["m"]', n='ways = []\ndef f(): return ways'), ['import kata_blog.m\nfrom kata_blog.n import f', 'f()'], 'm.<module> n.f n.ways'),
+    # where the text does not say what is meant
+    'a module as a value': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'dir(m)'], 'm.a m.b'),
+    'a module in a list': (dict(m='a = 1\nb = 2'), ['from kata_blog import m', 'for x in [m]: x.a'], 'm.a m.b'),
+    'getattr by name': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'getattr(m, "a", m.b)'], 'm.a m.b'),
+    'getattr by name alone': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'getattr(m, "a").real'], 'm.a'),
+    'getattr by a computed name': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'getattr(m, "a" + "")'], 'm.a m.b'),
+    'its dictionary': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'm.__dict__["a"]'], 'm.a m.b'),
+    'setting from a cell': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'm.a = 3'], 'm.a m.b'),
+    'deleting from a function': (dict(m='from . import n\ndef f(): del n.a', n='a = 1\nb = 2'), ['from kata_blog.m import f', 'f()'], 'm.f n.a n.b'),
+    'eval sees what is imported too': (dict(m='from .n import a\nb = 1\ndef f(x): return eval(x)', n='a = 1\nz = 2'), ['from kata_blog.m import f', 'f("a")'], 'm.b m.f n.a'),
+    'eval in a cell': (dict(m='a = 1\nb = 2', n='c = 3\nd = 4'), ['from kata_blog.m import a\nfrom kata_blog.n import *', 'eval("a")'], 'm.a n.c n.d'),
+    'exec by its module': (dict(m='import builtins\nb = 1\ndef f(x): builtins.exec(x)'), ['from kata_blog.m import f', 'f("a")'], 'm.b m.f'),
+    'a method named eval': (dict(m='b = 1\ndef f(x): return x.eval()'), ['from kata_blog.m import f', 'f(1)'], 'm.f'),
+    'globals at the top': (dict(m='for n in "ab": globals()[n] = n\ndef f(): return 1'), ['from kata_blog.m import a', 'a'], 'm.<module> m.f m.n'),
+    'locals in a function': (dict(m='b = 1\ndef f(): return locals()'), ['from kata_blog.m import f', 'f()'], 'm.f'),
+    'import by name': (dict(m='from importlib import import_module as load\ndef f(): return load("kata_blog.n").a', n='a = 1\nb = 2'), ['from kata_blog.m import f', 'f()'], 'm.f n.a n.b'),
+    'import by a known name': (dict(m='import importlib\ndef f(): return importlib.import_module("kata_blog.n").a', n='a = 1\nb = 2'), ['from kata_blog.m import f', 'f()'], 'm.f n.a'),
+    'import by a computed name': (dict(m='import importlib\ndef f(x): return importlib.import_module(f"kata_blog.{x}")', n='a = 1', o='b = 1'), ['from kata_blog.m import f', 'f("n")'], 'm.f n.a o.b'),
+    'import by a name of others': (dict(m='import importlib\ndef f(x): return importlib.import_module(f"torch.{x}")', n='a = 1'), ['from kata_blog.m import f', 'f("n")'], 'm.f'),
+    'import by anchor': ({'sub/__init__': '', 'sub/m': 'from importlib import import_module\ndef f(): return import_module("..n", __package__).a', 'n': 'a = 1\nb = 2'}, ['from kata_blog.sub.m import f', 'f()'], 'n.a sub.m.f'),
+    'the function that imports, as a value': (dict(m='import importlib\nLOAD = importlib.import_module', n='a = 1'), ['from kata_blog.m import LOAD', 'LOAD("kata_blog.n")'], 'm.LOAD n.a'),
+    'a lazy module': (dict(m='import importlib\n_LAZY = {"a": "n"}\ndef __getattr__(name): return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)', n='a = 1', o='b = 1'), ['from kata_blog.m import a', 'a'], 'm._LAZY m.__getattr__ n.a o.b'),
+    'loaded modules': (dict(m='import sys\ndef f(x): return sys.modules[x].a', n='a = 1'), ['from kata_blog.m import f', 'f("kata_blog.n")'], 'm.f n.a'),
+    'a loaded module by name': (dict(m='import sys\ndef f(): return sys.modules["kata_blog.n"].a', n='a = 1', o='b = 1'), ['from kata_blog.m import f', 'f()'], 'm.f n.a'),
+    'is a module loaded': (dict(m='import sys\ndef f(): return "kata_blog.n" in sys.modules and sys.modules["IPython"]', n='a = 1'), ['from kata_blog.m import f', 'f()'], 'm.f'),
+    'this module, loaded': (dict(m='import sys\ndef f(): return sys.modules[__name__]\nb = 1', n='a = 1'), ['from kata_blog.m import f', 'f()'], 'm.b m.f'),
+    'a cell that is no Python': (dict(m='a = 1\nb = 2', n='c = 1\nd = 1'), ['import kata_blog.m as m\nfrom kata_blog.n import c', 'm?'], 'm.a m.b n.c'),
+    'magics': (dict(m='a = 1\nb = 2'), ['%matplotlib inline\nimport kata_blog.m as m\n!ls', '%%time\nm.a', '  %time m.a'], 'm.a'),
+}
+
+@pytest.fixture
+def library(tmp_path):
+    def make(modules):
+        for name, text in modules.items():
+            path = tmp_path/'kata_blog'/f'{name}.py'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return Library(tmp_path)
+    return make
+
+@pytest.mark.parametrize('modules, cells, symbols', CASES.values(), ids=CASES)
+def test_what_is_reached(library, modules, cells, symbols):
+    library = library(modules)
+    refs = read_cells(dict(enumerate(cells, 1)))['refs']
+    nodes = library.reached(refs)
+    assert ' '.join(library.hashes(nodes)) == symbols
+    assert set(library.ways(refs)) == nodes
+
+WHOLES = {
+    'getattr(m, name)': 'm counts whole: getattr with a computed name in the post',
+    'print(m)': 'm counts whole: a value in the post',
+    'm.a = 1': 'm counts whole: m.a is set from outside in the post',
+    'n.f("a")': 'n counts whole: eval in n.f',
+    'n.g("a")': 'kata_blog counts whole: import_module with a computed name in n.g',
+    'm?': 'm counts whole: text that is no Python (cell 2) in the post',
+}
+
+@pytest.mark.parametrize('code, sentence', WHOLES.items(), ids=WHOLES)
+def test_it_says_so_where_a_module_counts_whole(library, code, sentence):
+    library = library(dict(m='a = 1', n='import importlib\ndef f(x): return eval(x)\ndef g(x): return importlib.import_module(x)'))
+    assert sentence in library.wholes(read_cells({1: 'from kata_blog import m, n', 2: code}))
+
+def test_no_module_counts_whole_for_the_posts_of_this_project():
+    root = Path(__file__).parents[1]
+    for path in post_paths(root): assert Library(root).wholes(read_cells({c.index: c.code for c in evaluated(read_note(path))})) == []
+
+# The cache: as fast as can be, never wrong
+
+def facts_file(root): return root/'.kata'/'facts.json'
+
+def words(root): return {s.name: s.word for s in status(root)}
+
+def test_status_is_remembered(original, monkeypatch):
+    status(original)
+    monkeypatch.setattr('kata_blog.press.reach.read_module', None)
+    monkeypatch.setattr('kata_blog.press.stale.read_note', None)
+    assert set(words(original).values()) == {'fresh'}
+
+DAMAGE = [b'', b'no JSON', b'{}', b'\xff\xfe', b'[' * 100_000, 'half', 'other digits', 'other version', 'folder']
+
+@pytest.mark.parametrize('damage', DAMAGE, ids=str)
+def test_a_damaged_cache_is_made_anew(original, tmp_path, damage):
+    root = shutil.copytree(original, tmp_path/'copy')
+    file = facts_file(root)
+    content = file.read_bytes()
+    if damage == 'half': file.write_bytes(content[:len(content) // 2])
+    elif damage == 'other digits': file.write_bytes(content.replace(b'"fast.go', b'"slow.go').replace(b'0', b'1'))
+    elif damage == 'other version': file.write_bytes(b'0' + content[1:])
+    elif damage == 'folder': file.unlink(), file.mkdir()
+    else: file.write_bytes(damage)
+    assert set(words(root).values()) == {'fresh'}
+    assert file.is_dir() or file.read_bytes() == content
+
+def test_a_cache_that_cannot_be_written_is_no_hindrance(original, tmp_path, monkeypatch):
+    root = shutil.copytree(original, tmp_path/'copy')
+    shutil.rmtree(root/'.kata')
+    (root/'.kata').write_text('a file, not a folder')
+    assert set(words(root).values()) == {'fresh'}
+
+def test_an_edit_while_it_is_read_is_not_kept(tmp_path):
+    path, cache = tmp_path/'m.py', Cache(tmp_path/'facts.json')
+    path.write_text('a')
+    def make():
+        text = path.read_text()
+        path.write_text('b')
+        return text
+    assert cache.get('text', path, make) == 'a' and cache.get('text', path, lambda: path.read_text()) == 'b'
+    path.write_text('a')
+    assert cache.get('text', path, lambda: path.read_text() + '!') == 'a!'
+
+def test_two_processes_write_it_at_once(original, tmp_path):
+    root = shutil.copytree(original, tmp_path/'copy')
+    code = 'import sys, shutil\nfrom kata_blog.press.stale import status\nfor i in range(8):\n    shutil.rmtree(sys.argv[1] + "/.kata", ignore_errors=True)\n    assert {s.word for s in status(sys.argv[1])} == {"fresh"}'
+    home = str(Path(__file__).parents[1])
+    runs = [subprocess.Popen([sys.executable, '-c', code, str(root)], env=os.environ | {'PYTHONPATH': home}) for _ in range(3)]
+    assert [r.wait() for r in runs] == [0, 0, 0] and set(words(root).values()) == {'fresh'}
+    assert [p.name for p in (root/'.kata').iterdir()] == ['facts.json']
+
+# Every kind of syntax, and the hashes that each supported Python must reproduce
+
+SYNTAX = (Path(__file__).parent/'syntax.txt').read_text()
+
+def test_each_kind_of_syntax_of_311_stands_in_the_sample():
+    "The grammar's nodes, but for what is no syntax of a module, and what later versions of Python have taken out or added."
+    kinds = {n for n in ast._class_names} if hasattr(ast, '_class_names') else {n for n, c in vars(ast).items() if isinstance(c, type) and issubclass(c, ast.AST) and not c.__subclasses__()}
+    other = {'Expression', 'Interactive', 'FunctionType', 'TypeIgnore', 'AugLoad', 'AugStore', 'Param', 'Suite', 'Index', 'ExtSlice', 'Num', 'Str', 'Bytes', 'NameConstant', 'Ellipsis',
+             'TypeAlias', 'TypeVar', 'ParamSpec', 'TypeVarTuple', 'TemplateStr', 'Interpolation'}
+    assert kinds - other - {type(n).__name__ for n in ast.walk(ast.parse(SYNTAX))} == set()
+
+def test_the_hashes_are_the_same_on_every_python():
+    symbols = read_module(SYNTAX, 'kata_blog.syntax', 'kata_blog')['symbols']
+    fixed = json.loads((Path(__file__).parent/'syntax.json').read_text())
+    assert {name: [digest, refs] for name, (digest, refs, _, _) in symbols.items()} == fixed

@@ -110,7 +110,7 @@ BROKEN = {
     'not JSON': ('{"cells": [', 'no JSON'), 'no front matter': (notebook(cell('markdown', 'x')), 'has no title'), 'a bad directive': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), code('#| echo: perhaps\nx')), 'cell 2, line 1'),
     'a near miss': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), code('#| fig_cap: x\nx')), "did you mean 'fig-cap'"),
     'no base64': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), code('ok'), code('x', dict(output_type='display_data', metadata={}, data={'image/png': '!'}))), 'cell 3: an output holds image/png'),
-    'an odd output': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), code('#| hide\nx'), code('x', dict(output_type='pyout'))), 'cell 3: an output of the type'),
+    'an odd output': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), code('#| hide\nx'), code('x', dict(output_type='pyout'))), "cell 3, output 1: its kind is 'pyout'"),
     'a missing attachment': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), cell('markdown', '![a](attachment:b.png)')), 'cell 2: the attached picture'),
     'a missing image': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), cell('markdown', 'x\n![a](b.png)')), "cell 2, line 2: the image 'b.png' is missing"),
     'a lost reference': (notebook(cell('raw', '---\ntitle: a\ndate: 2026-01-01\n---'), cell('markdown', 'See @fig-nothing.')), '@fig-nothing names no figure'),

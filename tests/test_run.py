@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import kata_blog
 from kata_blog.core import NoteError
-from kata_blog.press.run import Needs, count_cores, evaluated, needs, run_note, settle, tidy
+from kata_blog.press.child import count_cores
+from kata_blog.press.run import Needs, evaluated, needs, run_note, settle, tidy
 from making import snapshot, write_post
 
 REPORT = 'from kata_blog.core import report\n'

@@ -1,12 +1,14 @@
 "stale: which edits make a post's results stale, which do not, and how the reason is named."
 import json, shutil, subprocess, sys
+from importlib.metadata import version
 from pathlib import Path
 import pytest
 import kata_blog
+from kata_blog.core import NoteError
 from kata_blog.press.note import read_note
 from kata_blog.press.record import record_id, record_path
 from kata_blog.press.reach import Library
-from kata_blog.press.stale import post_key, status
+from kata_blog.press.stale import behind, differs, post_key, status
 from making import run_and_keep, snapshot, write_post
 
 MODULES = {
@@ -140,6 +142,78 @@ def test_press_imports_neither_post_nor_torch(kept):
     script = 'import sys\nfrom kata_blog.press.stale import status\nprint(status(sys.argv[1])[0].word, [m for m in sys.modules if m in ("torch", "fastai", "execnb", "IPython", "kata_blog.halves")])'
     home = str(Path(kata_blog.__file__).parents[1])
     assert subprocess.run([sys.executable, '-c', script, str(kept)], env={'PYTHONPATH': home}, capture_output=True, text=True).stdout == 'fresh []\n'
+
+# why, and what differs
+
+def git(root, *words): subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *words], cwd=root, check=True, capture_output=True)
+
+def chains(root): return status(root, why=True)[0].chains
+
+def test_why_is_the_way_to_what_changed(kept):
+    edit(kept, 'kata_blog/late.py', 'return 0', 'return 1')
+    edit(kept, 'kata_blog/pool.py', 'return y', 'return y + two()\ndef two(): return 2')
+    edit(kept, POST, 'cpu: {n: 10}', 'cpu: {n: 11}')
+    assert chains(kept) == ['01_adding -> halves.quarter -> late.nothing (changed)', '01_adding -> pool.z -> pool.two (added)', '01_adding -> pool.z (changed)']
+
+def test_why_names_the_commit_that_changed_it(kept):
+    git(kept, 'init')
+    commits = [('first', 'return 0', 'return 0'), ('sums: nothing is one', 'return 0', 'return 1'), ('words', 'def', '# well\ndef'), ('another', '1', '1\ndef other(): return 1')]
+    for subject, old, new in commits:
+        edit(kept, 'kata_blog/late.py', old, new)
+        git(kept, 'add', '-A')
+        git(kept, 'commit', '--allow-empty', '-m', subject)
+    assert len(chains(kept)) == 1 and chains(kept)[0].endswith(' sums: nothing is one)') and '(changed by ' in chains(kept)[0]
+    edit(kept, 'kata_blog/late.py', 'nothing(): return 1', 'nothing(): return 2')
+    assert chains(kept) == ['01_adding -> halves.quarter -> late.nothing (changed, not committed)']
+
+def test_why_of_what_the_first_commit_holds(kept):
+    edit(kept, 'kata_blog/late.py', 'return 0', 'return 1')
+    git(kept, 'init')
+    git(kept, 'add', '-A')
+    git(kept, 'commit', '-m', 'all')
+    assert chains(kept)[0].endswith(' all)')
+
+def test_there_is_no_why_without_a_way(kept):
+    assert chains(kept) == []
+    edit(kept, POST, 'cpu: {n: 10}', 'two: {n: 10}')
+    assert status(kept, why=True)[0].reasons == ['profile cpu removed'] and chains(kept) == []
+
+def test_what_differs_is_no_cause_of_stale(kept):
+    record = dict(device={'kind': 'cuda', 'name': 'NVIDIA H100'}, versions={'python': '3.11.0', 'PyYAML': version('PyYAML'), 'gone_away': '1.0'},
+                  data=[{'name': 'cifar10', 'version': '1', 'variant': 'recompressed'}, {'name': 'unheard', 'version': '1', 'variant': 'original'}])
+    found = differs(record)
+    assert [d.partition(' -> ')[0] for d in found][:3] == ['device NVIDIA H100', 'python 3.11.0', 'gone_away 1.0'] and 'gone_away 1.0 -> none' in found
+    assert not any(word in ' '.join(found) for word in ('PyYAML', 'unheard'))
+    path = record_path(kept/POST)
+    (kept_record,) = json.loads(path.read_text())
+    kept_record['versions']['python'] = '3.10.0'
+    path.write_text(json.dumps([kept_record | {'id': record_id(kept_record)}]))
+    (found,) = status(kept, env=True)
+    assert found.word == 'fresh' and any(d.startswith('python 3.10.0 -> ') for d in found.differs) and status(kept)[0].differs == []
+
+def test_a_variant_that_is_here_is_held_against_the_record(monkeypatch):
+    monkeypatch.setattr('kata_blog.data.variant', lambda name: 'original')
+    assert differs(dict(data=[dict(name='cifar10', version='1', variant='recompressed')])) == ['data cifar10 recompressed -> original']
+
+def test_behind_gives_every_reason(kept):
+    note, record = read_note(kept/POST), json.loads(record_path(kept/POST).read_text())[0]
+    assert behind(note, kept, record) == []
+    edit(kept, 'kata_blog/late.py', 'return 0', 'return 1')
+    edit(kept, POST, 'quarter(n)', 'quarter(n+1)')
+    assert behind(read_note(kept/POST), kept, record) == ['cell 8 changed', 'late.nothing changed']
+    assert behind(note, kept, record, Library(kept)) == ['late.nothing changed']
+    assert behind(note, kept, record | {'profile': 'gone'}) == ['profile gone removed']
+
+def test_a_profile_that_is_wrong_hides_no_other(kept):
+    edit(kept, POST, 'smoke: {n: 2}', 'smoke: {m: 2}')
+    assert only(kept) == ('fresh', '')
+    with pytest.raises(NoteError, match="unknown parameter 'm'"): post_key(read_note(kept/POST), kept, 'smoke')
+    with pytest.raises(NoteError, match="unknown profile 'best'"): post_key(read_note(kept/POST), kept, 'best')
+
+def test_a_used_data_set_counts_under_whatever_name_it_was_asked_for(kept):
+    "The post never says `tones`; its run did."
+    record = json.loads(record_path(kept/POST).read_text())[0]
+    assert record['key']['data'] == {} and [d['name'] for d in record['data']] == ['tones']
 
 # the four words
 

@@ -6,9 +6,10 @@
 __all__ = ['UsageError', 'pick_posts', 'read_tols', 'read_part', 'main']
 
 # %% ../../nbs/press/09_cli.ipynb #c3936a3a
-import argparse, json, math, os, shutil, sys
+import argparse, contextlib, json, math, os, shutil, sys
 from pathlib import Path
 from ..core import KataError, unknown
+from .files import refused
 
 # %% ../../nbs/press/09_cli.ipynb #38ab10dc
 class UsageError(KataError):
@@ -30,8 +31,12 @@ def pick_posts(
     return [p for p in paths if p in chosen or not names]
 
 def _root(args):
+    "The project, with what a killed command left in it put right."
     from kata_blog.press.note import find_root
-    return find_root(getattr(args, 'folder', None) or '.')
+    from kata_blog.press.record import mend_records
+    root = find_root(getattr(args, 'folder', None) or '.')
+    mend_records(root)
+    return root
 
 def _print_problems(problems):
     for p in problems: print(p, file=sys.stderr)
@@ -58,15 +63,25 @@ def _one_or_more(text):
 
 def _run_words(p):
     p.add_argument('posts', nargs='*', metavar='POST', help='as classifier or 01_classifier; none: every post that is not fresh')
-    p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU, else cpu')
+    p.add_argument('--profile', help='full, cpu or smoke; full where there is an NVIDIA GPU (in a cluster: on every worker), else cpu')
     p.add_argument('-j', '--jobs', type=_one_or_more, metavar='N', help='posts that may run at once; as many as the machine has room for')
-    p.add_argument('-n', '--dry-run', action='store_true', help='only say what it would take, by earlier records')
+    where = p.add_mutually_exclusive_group()
+    where.add_argument('--cluster', metavar='ADDRESS', help='run on the workers of the Dask scheduler there, such as tcp://host:8786')
+    where.add_argument('-n', '--dry-run', action='store_true', help='only say what it would take here, by earlier records')
     p.add_argument('--rewrite', action='store_true', help='write bound numbers anew that the records have left behind, without asking')
     p.add_argument('--cell-timeout', type=float, default=3600, metavar='S', help='seconds that one cell may take (3600)')
     p.add_argument('--timeout', type=float, default=4 * 3600, metavar='S', help='seconds that a post may take (14400)')
     p.add_argument('-q', '--quiet', action='store_true', help='no line for each cell')
 
-def _default_profile(): return 'full' if shutil.which('nvidia-smi') else 'cpu'
+@contextlib.contextmanager
+def _place(args):
+    "Where posts run, as `run_posts` takes it, and whether there is an NVIDIA GPU."
+    if args.cluster:
+        from kata_blog.press.cluster import Cluster
+        from kata_blog.press.schedule import ELSEWHERE
+        with contextlib.closing(Cluster(args.cluster)) as cluster:
+            yield dict(runner=cluster.run_note, has=ELSEWHERE, at_once=args.jobs or cluster.at_once()), cluster.all_have('nvidia-smi')
+    else: yield dict(at_once=args.jobs), shutil.which('nvidia-smi')
 
 def _not_fresh(paths, root):
     "Of some posts those that must run again; the others are named."
@@ -76,14 +91,17 @@ def _not_fresh(paths, root):
     return [p for p in paths if p.stem not in fresh]
 
 def _run(args):
-    root, profile = _root(args), args.profile or _default_profile()
+    with _place(args) as (place, gpu): return _run_at(place, args.profile or ('full' if gpu else 'cpu'), args)
+
+def _run_at(place, profile, args):
+    root = _root(args)
     paths = pick_posts(root, args.posts)
     if not args.posts: paths = [p for p in paths if p.suffix == '.ipynb']
     if not args.posts and profile != 'smoke': paths = _not_fresh(paths, root)
     if not paths and not args.rewrite: return 0
     from kata_blog.press import schedule
     if args.dry_run: return _forecast(paths, profile, root, args)
-    failed = schedule.run_posts(paths, profile, root, args.jobs, show=schedule.screen(args.quiet), cell_timeout_s=args.cell_timeout, timeout_s=args.timeout)
+    failed = schedule.run_posts(paths, profile, root, **place, show=schedule.screen(args.quiet), cell_timeout_s=args.cell_timeout, timeout_s=args.timeout)
     if profile != 'smoke': _offer_rewrites(root, args, paths if args.posts else None)
     return int(bool(failed))
 
@@ -189,6 +207,126 @@ def _build(args):
 
 _COMMANDS['build'] = 'print the site', _build, _build_words
 
+# %% ../../nbs/press/09_cli.ipynb #0b2a38fa
+_SHOW, _EDIT = {}, {}  # name to what it does in words, the function that does it, and the words that it takes
+
+def _asked(read, *words):
+    "What a person's words mean; words that mean nothing are usage."
+    try: return read(*words)
+    except KataError as e: raise UsageError(str(e)) from None
+
+def _show_today(plan, args):
+    from kata_blog.press.week import day_data, day_lines
+    return day_data(plan, args.today), day_lines(plan, args.today, args.colour)
+
+def _show_week(plan, args):
+    from kata_blog.press.week import week_data, week_lines
+    week = args.week or max(plan.week_of(args.today), 1)
+    return week_data(plan, week, args.settings.parts), week_lines(plan, week, args.settings.parts, args.today, args.colour)
+
+def _show_backlog(plan, args):
+    from kata_blog.press.plan import backlog
+    from kata_blog.press.week import leftover_data, leftover_line
+    left = backlog(plan)
+    return [leftover_data(l, args.today) for l in left], [leftover_line(l, args.today, args.colour) for l in left] or ['the backlog is empty']
+
+def _show_next(plan, args):
+    from kata_blog.press.week import item_data, item_line, next_item
+    item = next_item(plan, args.today)
+    return item and item_data(item), [f'{item.day}  {item.column}  {item_line(item, args.colour)}' if item else 'nothing is open from today on']
+
+def _show_goals(plan, args):
+    from kata_blog.press.goals import answers, goal_data, goal_lines, read_known
+    known = read_known(args.root, args.settings.first_monday)
+    found = [a for a in answers(args.root, known) if args.week in (None, a.goal.week)]
+    return [goal_data(a) for a in found], goal_lines(args.root, args.week, known, args.colour) or ['no goals are written down: nbs/goals.yml']
+
+_SHOW['today'] = 'what the day holds', _show_today, {}
+_SHOW['week'] = 'what a week holds, and how its most important thing fares', _show_week, {'week': dict(nargs='?', type=int, metavar='N')}
+_SHOW['backlog'] = 'what was left, with its age', _show_backlog, {}
+_SHOW['next'] = 'the next thing to do', _show_next, {}
+_SHOW['goals'] = 'what the weeks set out to reach, and what meets it', _show_goals, {'week': dict(nargs='?', type=int, metavar='N')}
+
+# %% ../../nbs/press/09_cli.ipynb #63004b8c
+def _add(draft, args):
+    from kata_blog.press.plan import find_column, read_item
+    from kata_blog.press.week import read_day
+    item = read_item(args.text if args.text.startswith('[') else f'[ ] {args.text}')
+    column, day = _asked(find_column, args.column), _asked(read_day, args.on, args.today)
+    draft.add(day, column, item)
+    if args.important: draft.add(draft.plan.week_of(day), column, f'[ ] {item.text}')
+    return [item]
+
+def _item(draft, words, args):
+    from kata_blog.press.plan import find_item
+    return find_item(draft.plan, words, args.today)
+
+def _mark(state):
+    def mark(draft, args):
+        item = _item(draft, args.item, args)
+        draft.mark(item, state, getattr(args, 'spent', None))
+        return [item]
+    return mark
+
+def _move(draft, args):
+    from kata_blog.press.plan import BACKLOG, PlanError, backlog, find_column
+    from kata_blog.press.week import read_day
+    item, day = _item(draft, args.item, args), _asked(read_day, args.to, args.today)
+    column = _asked(find_column, args.column) if args.column else next((l.column for l in backlog(draft.plan) if l.item == item), item.column)
+    if column == BACKLOG: raise PlanError(f'{item.text!r} came into the backlog from no column; name the one it goes to: --column reading')
+    draft.move(item, day, column)
+    return [item]
+
+_WHICH = dict(metavar='ITEM', help='its number in `kata plan today`, or some of its words')
+_EDIT['add'] = 'plan something', _add, {'column': dict(help='its name or its beginning: reading, prog'), 'text': dict(help='as "BERT {2p} [@devlin2019]"'),
+    '--on': dict(default='today', metavar='DAY'), '--important': dict(action='store_true', help='it is the most important thing of its week')}
+_EDIT['done'] = 'say that something is done', _mark('done'), {'item': _WHICH, '--spent': dict(type=int, metavar='P', help='pomodoros that it took')}
+_EDIT['move'] = 'put something on another day', _move, {'item': _WHICH, 'to': dict(metavar='DAY', help='2026-11-23, tomorrow, mon'), '--column': dict(metavar='C')}
+_EDIT['drop'] = 'say that something will not be done', _mark('dropped'), {'item': _WHICH}
+_EDIT['rollover'] = 'put what earlier days left open into the backlog', lambda draft, args: draft.rollover(args.today), {}
+
+# %% ../../nbs/press/09_cli.ipynb #cd27f0b5
+def _export_plan(path, args):
+    from kata_blog.press.plan import read_plan
+    from kata_blog.press.sheet import write_sheet
+    print(write_sheet(read_plan(path, args.settings.first_monday), args.file))
+
+def _import_plan(path, args):
+    from kata_blog.press.sheet import import_sheet
+    print(import_sheet(path, args.file, args.settings.first_monday).where)
+
+_FILES = {'export': ('write the plan as an .xlsx file', _export_plan, {'file': dict(metavar='FILE')}),
+          'import': ('put what was edited in an exported .xlsx file into the plan', _import_plan, {'file': dict(metavar='FILE')})}
+
+def _plan_words(p):
+    every = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    every.add_argument('--day', metavar='DAY', help='the day at hand: 2026-11-23, tomorrow, mon; today if not given')
+    every.add_argument('--json', action='store_true')
+    p.set_defaults(day='today', json=False)
+    for action in every._actions: p._add_action(action)
+    parts = p.add_subparsers(dest='what', metavar='WHAT')
+    for name, (about, _, words) in (_SHOW | _EDIT | _FILES).items():
+        part = parts.add_parser(name, help=about, description=about[0].upper() + about[1:] + '.', parents=[every])
+        for word, more in words.items(): part.add_argument(word, **more)
+
+def _plan(args):
+    import datetime as dt
+    from kata_blog.press.plan import edit_plan, read_plan
+    from kata_blog.press.settings import read_settings
+    from kata_blog.press.week import item_data, read_day
+    args.root, args.what = _root(args), args.what or 'today'
+    path, args.settings, args.today = args.root/'nbs'/'plan.csv', read_settings(args.root), _asked(read_day, args.day, dt.date.today())
+    args.colour = sys.stdout.isatty() and 'NO_COLOR' not in os.environ
+    if args.what in _FILES: return _FILES[args.what][1](path, args)
+    if args.what in _SHOW: data, lines = _SHOW[args.what][1](read_plan(path, args.settings.first_monday), args)
+    else:
+        touched = []
+        edit_plan(path, lambda draft: touched.extend(_EDIT[args.what][1](draft, args)), args.settings.first_monday)
+        data, lines = [item_data(i) for i in touched], [f'{args.what:9}{i.text}' for i in touched] or ['nothing to do']
+    print(json.dumps(data, indent=1, ensure_ascii=False) if args.json else '\n'.join(lines))
+
+_COMMANDS['plan'] = 'show and edit the plan: what the day holds, what comes next, what was left', _plan, _plan_words
+
 # %% ../../nbs/press/09_cli.ipynb #5e78da00
 def _verify_words(p):
     p.add_argument('posts', nargs='+', metavar='POST', help='as classifier or 01_classifier')
@@ -283,5 +421,6 @@ def main(
     except BrokenPipeError:  # `kata status | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as e: code, text = 1, refused(e)
     print(f'kata {args.command}: {text}', file=sys.stderr)
     return code

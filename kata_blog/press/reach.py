@@ -6,7 +6,7 @@
 __all__ = ['read_module', 'read_cells', 'Cache', 'Library']
 
 # %% ../../nbs/press/03_reach.ipynb #531a6e93
-import ast, builtins, json, re, sys
+import ast, builtins, json, re, sys, textwrap
 from collections import deque
 from pathlib import Path
 from ..core import normal_form, parse_code, text_hash, write_atomic
@@ -49,7 +49,8 @@ def _bindings(nodes, package):
     found, elsewhere = {}, set()
     for node in _here(nodes):
         if isinstance(node, (ast.Global, ast.Nonlocal)): elsewhere.update(node.names)
-        for name, target in _binds(node, package): found.setdefault(name, []).extend([target] if target else [])
+        for name, target in _binds(node, package):
+            if name: found.setdefault(name, []).extend([target] if target else [])
     return {n: targets for n, targets in found.items() if n not in elsewhere}
 
 def _put_global(tree, package):
@@ -88,6 +89,8 @@ def _chain(node, package=''):
     return before and (before[0], [*before[1], part])
 
 _MODULES = 'sys', ['modules']
+_LOADERS = 'sys.modules', 'importlib.import_module', 'importlib.__import__', 'importlib.util.module_from_spec', 'pkgutil.resolve_name', 'runpy.run_module', 'runpy.run_path', 'builtins.__import__'
+_SEERS = 'eval', 'exec', 'globals'
 
 class _Reader(ast.NodeVisitor):
     "Collects what code refers to: dotted names of ours, and in quotes texts that may name a data set."
@@ -105,9 +108,15 @@ class _Reader(ast.NodeVisitor):
 
     def add(self, target, attrs=(), why=None):
         ref = '.'.join([target, *attrs])
-        if not _is_own(ref) or ref == _ANY and self.module in _HANDED: return
+        if ref.startswith(_LOADERS): return self.add_any(next(n for n in _LOADERS if ref.startswith(n)))
+        if ref.startswith('builtins.') and attrs and attrs[0] in _SEERS: return self.add_all(attrs[0])
+        if not _is_own(ref): return
         self.refs.add(ref)
         if why: self.why[ref] = why
+
+    def add_any(self, why):
+        "A module that the text does not name may be any."
+        if self.module not in _HANDED: self.add(_ANY, why=why)
 
     def add_all(self, why):
         "Everything that the module has a name for."
@@ -121,16 +130,16 @@ class _Reader(ast.NodeVisitor):
         for names, is_class in reversed(self.scopes):
             for target in names.get(root, ()): self.add(target, attrs, why)
             if root in names and not is_class: return
-        if root in ('eval', 'exec', 'globals') or root in ('locals', 'vars') and not self.scopes: self.add_all(root)
-        if attrs or isinstance(ctx, ast.Load) or not self.names.get(root): self.use_global(root, attrs, why)
+        if root in _SEERS or root in ('locals', 'vars') and not self.scopes: self.add_all(root)
+        if root == '__import__': self.add_any(root)
+        sets_global = self.scopes and not self.scopes[-1][1] and not self.names.get(root)
+        if attrs or isinstance(ctx, ast.Load) or sets_global: self.use_global(root, attrs, why)
 
     def use_global(self, root, attrs, why):
         targets = self.names.get(root, [])
-        if 'sys' in targets and attrs[:1] == ['modules']: self.add(_ANY, why='sys.modules')
         if targets or self.stars: self.meanings.add((root, *targets, *(f'{s}.*' for s in self.stars)))
         if self.module and root in self.names: self.add(self.module, [root, *attrs], why)
-        elif not self.module:
-            for target in targets: self.add(target, attrs, why)
+        for target in targets if not self.module else [t for t in targets if not _is_own(t)]: self.add(target, attrs, why)
         for star in self.stars: self.add(star, ['*', root, *attrs], why)
 
     def visit_Name(self, node): self.use(node.id, [], node.ctx)
@@ -142,14 +151,16 @@ class _Reader(ast.NodeVisitor):
         for part in (p for call in ast.walk(node) if isinstance(call, ast.Call) for p in call.args[1:]): self.visit(part)
 
     def visit_Call(self, node):
-        if not _chain(node, self.package) and _is_import(node): self.add_computed(node)
-        self.visit_Attribute(node)
+        if _chain(node, self.package) or not _is_import(node): return self.visit_Attribute(node)
+        if self.may_be_ours(node.args[0]): self.add_any(f'{_called(node)} with a computed name')
+        for part in [*node.args, *node.keywords]: self.visit(part)
 
-    def add_computed(self, node):
-        "A module with a computed name: whatever there is, but for a name that begins as one of others."
-        first = next(n for n in ast.walk(node.args[0]) if not list(ast.iter_child_nodes(n)) or isinstance(n, ast.Name))
-        start = _literal(first) or ''
-        if start[:1] in ('', '.') or start.startswith(_OWN) or _OWN.startswith(start): self.add(_ANY, why=f'{_called(node)} with a computed name')
+    def may_be_ours(self, name):
+        "Could a computed name be that of a module of ours? Not where it begins as one of others."
+        if isinstance(name, ast.JoinedStr): name = name.values[0]
+        while isinstance(name, ast.BinOp): name = name.left
+        start = _literal(name) or ''
+        return start[:1] in ('', '.') or start.startswith(_OWN) or _OWN.startswith(start)
 
     def visit_Subscript(self, node):
         "`sys.modules['name']` is one module; whatever else is done with it may mean any."
@@ -170,10 +181,10 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(node.value, ast.Constant): self.visit(node.value)  # else a docstring
 
     def visit_Import(self, node):
-        for a in node.names: self.add(a.name, ['<module>'])
+        for name in [a.name for a in node.names if _is_own(a.name)]: self.add(name, ['<module>'])
 
     def visit_ImportFrom(self, node):
-        for a in node.names: self.add(_base(node, self.package), [a.name, '<module>'] if a.name != '*' else ['<module>'])
+        for a in node.names if _is_own(base := _base(node, self.package)) else (): self.add(base, [a.name, '<module>'] if a.name != '*' else ['<module>'])
 
     def enter(self, names, nodes, is_class=False):
         self.scopes.append((names, is_class))
@@ -194,6 +205,7 @@ class _Reader(ast.NodeVisitor):
 
     def visit_ClassDef(self, node):
         for part in [*node.decorator_list, *node.bases, *node.keywords, *getattr(node, 'type_params', ())]: self.visit(part)
+        for target in (t for targets in self.inside(node).values() for t in targets): self.add(target, why='an import inside a class')  # its objects hand it on
         self.enter(self.inside(node), node.body, is_class=True)
 
     def visit_comprehension_scope(self, node):
@@ -339,7 +351,7 @@ def read_module(
 # %% ../../nbs/press/03_reach.ipynb #46752872
 def _without_magics(code):
     "A cell as plain Python, as far as it is."
-    lines = code.split('\n')
+    lines = textwrap.dedent(code).split('\n')
     if code.lstrip().startswith('%%'): lines[next(i for i, line in enumerate(lines) if line.strip())] = ''
     return '\n'.join(re.sub(r'^(\s*)!.*', r'\1pass', re.sub(r'^(\s*)%\w+ *', r'\1', line)) for line in lines)
 
@@ -351,7 +363,7 @@ def read_cells(
     body = [s for tree in trees.values() if tree for s in tree.body]
     reader = _Reader(ast.Module(body, []), '', '')
     reader.read(body)
-    for n in [n for n, tree in trees.items() if tree is None]: reader.add_all(f'no plain Python in cell {n}')
+    for n in [n for n, tree in trees.items() if tree is None]: reader.add_all(f'text that is no Python (cell {n})')
     return dict(refs=sorted(reader.refs), why=reader.why)
 
 # %% ../../nbs/press/03_reach.ipynb #25e6659f
@@ -446,7 +458,7 @@ class Library:
         if name == '*' and not more: yield f'{module}:*'
         elif '<module>' in (name, *more): yield f'{module}:<module>'
         elif name != '*': yield from self._named(module, name, more, seen)
-        elif self.facts(module)['exported'] is None or more[0] in self.facts(module)['exported']: yield from self._named(module, more[0], more[1:], seen)
+        elif self.facts(module)['exported'] is None or more[0] in self.facts(module)['exported']: yield from self.resolve('.'.join([module, *more]), seen)
 
     def _named(self, module, name, more, seen):
         "What a name of a module stands for."

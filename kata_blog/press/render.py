@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from ..core import ConfigError, KataError, NoteError, unknown
+from .files import alone
 from .claims import Problem, shown_path
 from .note import page_stem, read_note
 from .pandoc import THEME, Body, Draft, Pandoc, picture_facts, print_note
@@ -121,7 +122,7 @@ class Finisher:
         "A file of the site, whether a cell stored it or the author put it there."
         if path in self.made: return self.made[path]
         file = self.staged.root/path
-        return file.read_bytes() if file.is_file() else None
+        return file.read_bytes() if os.path.isfile(file) else None
 
     def _attribute(self, m, page):
         value = m['value']
@@ -350,7 +351,8 @@ def site_files(
         except KataError as e: staged.problems.append(_as_problem(p.page, e))
     staged.problems += [*_nav_problems(staged), *(u for p in printed for u in _unresolved(p))]
     assets = {PurePosixPath('assets')/n: (THEME/n).read_bytes() for n in ('site.css', 'site.js')}
-    return finisher.files | files | assets | {PurePosixPath('.nojekyll'): b''}  # GitHub would drop what begins with _
+    first = {PurePosixPath('.nojekyll'): b''}  # GitHub would drop what begins with _; and it says that the folder is a site of ours
+    return first | assets | finisher.files | files  # pages last: a build that is killed leaves no page without what it shows
 
 def _site_dir(root, out, config):
     "Where the site goes; never over something that is not a site."
@@ -387,7 +389,7 @@ def build(
     "Print a project's site."
     started, root = time.monotonic(), Path(root).resolve()
     if renderer not in ('pandoc', 'quarto'): raise ConfigError(unknown('kata build', 'renderer', renderer, ['pandoc', 'quarto']))
-    with tempfile.TemporaryDirectory() as aside:
+    with tempfile.TemporaryDirectory() as aside, alone(root/'.kata'):  # two builds at once would sweep away each other's files
         staged = stage(root, f'{aside}/staged' if renderer == 'quarto' else None)  # Quarto sees nothing below a folder whose name begins with a dot
         site = _site_dir(root, out, staged.config)
         files = _quarto(staged, Path(aside)/'site') if renderer == 'quarto' else site_files(staged)

@@ -399,7 +399,7 @@ def _files_of(note, folder, base, notes, problems):
     for cell, target, line, shown in wanted:
         path = _resolve(target, folder)
         if path in notes: continue
-        if path and (base/path).is_file(): yield path
+        if path and os.path.isfile(base/path): yield path  # unlike Path.is_file, it bears a name of any length
         elif shown:
             where = shown_path(note.path) + (f', cell {cell}' if cell else '') + (f', line {line}' if line else ', front matter')
             problems.append(Problem(where, f"the image '{target}' is missing; put it there or mend the path, which counts from the note's folder"))
@@ -486,7 +486,7 @@ def stage(
             pages.append(Page(root/path, path, read_front(text), [1]))
     for p in shown: files |= {f: base/f for f in _files_of(notes[p], p.parent, base, notes, problems)}
     for f in [f for c in (config, *(notes[p].front for p in shown)) for f in _config_files(c)]:
-        if is_local(f) and (path := _resolve(f, PurePosixPath())) and (base/path).is_file(): files[path] = base/path
+        if is_local(f) and (path := _resolve(f, PurePosixPath())) and os.path.isfile(base/path): files[path] = base/path
     files[PurePosixPath('_quarto.yml')] = _yaml(config)
     sync(files, out)
     return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind)
