@@ -46,11 +46,11 @@ def write_atomic(
     content:str|bytes, # text (written as UTF-8) or bytes
 )->Path: # the path, for chaining
     "Write `content` to a temporary file beside `path`, then rename it into place."
-    path = Path(path)
+    given, path = Path(path), Path(os.path.realpath(path))  # what a link points at is written, and the link stays
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644  # mkstemp's 0600 would lock others out
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
+    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.{os.getpid()}-', suffix='.tmp')  # what a killed process left can be told
     try:
         with os.fdopen(fd, 'wb') as f:
             f.write(data)
@@ -58,17 +58,18 @@ def write_atomic(
             os.fsync(f.fileno())
         os.chmod(tmp, mode)
         os.replace(tmp, path)
-    except BaseException:
+    except BaseException as e:
         Path(tmp).unlink(missing_ok=True)
+        if isinstance(e, OSError): e.filename = str(given)  # the caller knows nothing of the temporary file
         raise
-    return path
+    return given
 
 # %% ../nbs/00_core.ipynb #e68203ed
 def text_hash(
     text:str|bytes, # what to hash; text as UTF-8
 )->str: # 64 hexadecimal digits
     "SHA-256 of some text or bytes."
-    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+    return hashlib.sha256(text.encode('utf-8', 'surrogatepass') if isinstance(text, str) else text).hexdigest()
 
 def file_hash(
     path:str|Path, # the file to read
@@ -103,14 +104,15 @@ def parse_code(
 )->ast.Module|None: # the tree, or None where it is not plain Python (a magic, a shell line, a slip)
     "Parse a cell's code, or say by None that it is not Python."
     try: return compile(code, '<cell>', 'exec', ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    except (SyntaxError, ValueError): return None
+    except (SyntaxError, ValueError, MemoryError, RecursionError): return None  # the last two: nested too deeply for the parser
 
 def code_hash(
     code:str, # Python source
 )->str: # 64 hexadecimal digits
     "Hash of what `code` does, blind to comments, formatting and docstrings; text that is no Python is hashed as it is."
     tree = parse_code(code)
-    return text_hash(code.strip() if tree is None else normal_form(tree))
+    try: return text_hash(code.strip() if tree is None else normal_form(tree))
+    except RecursionError: raise KataError('code_hash: an expression is nested too deeply to be read; name its parts') from None
 
 # %% ../nbs/00_core.ipynb #5da2cba8
 def cache_dir()->Path: # the folder; not made here

@@ -180,7 +180,7 @@ def test_what_watches_can_end_a_run(three, project):
         if pid.exists(): raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt): three[1].run_note(write_post(project, [sleeper(pid)]), 'full', project, watch=watch)
     until(lambda: not alive(begun(pid)))
-    assert not list(project.rglob('weights-*')) and not list(three[0].folder.rglob('weights-*'))
+    until(lambda: not list(project.rglob('weights-*')) and not list(three[0].folder.rglob('weights-*')))
 
 CALLER = """import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background

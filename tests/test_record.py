@@ -3,7 +3,6 @@ import json, os, subprocess, sys, threading
 from pathlib import Path
 import pytest
 from kata_blog.core import KataError, text_hash
-from kata_blog.press import record as record_module
 from kata_blog.press.note import read_note
 from kata_blog.press.record import RecordError, keep, outputs_hash, published, read_records, record_id, record_path, records_of, stamped
 from kata_blog.press.run import Run, run_note
@@ -126,17 +125,17 @@ def test_two_processes_that_keep_at_once_both_stay(post):
 
 # nothing half-written
 
-@pytest.mark.parametrize('nth', [1, 2, 3])
-def test_a_full_disk_changes_nothing(post, monkeypatch, nth):
+@pytest.mark.parametrize('nth, name', [(1, '01_adding.json'), (2, '01_adding.ipynb'), (3, 'adding.safetensors'), (4, '.keeping.json')])
+def test_a_full_disk_changes_nothing(post, monkeypatch, nth, name):
     root, note = post
     run_and_keep(root, note, weights={'adding.safetensors': WEIGHTS})
-    before, real, calls = snapshot(root), record_module.write_atomic, []
-    def full(path, content):
-        calls.append(path)
+    before, run, calls = snapshot(root), run_note(note, 'full', root), []
+    def full(fd):
+        calls.append(fd)
         if len(calls) == nth: raise OSError(28, 'No space left on device')
-        return real(path, content)
-    monkeypatch.setattr(record_module, 'write_atomic', full)
-    with pytest.raises(OSError, match='No space left'): run_and_keep(root, note, weights={'adding.safetensors': WEIGHTS})
+    run.weights = {'adding.safetensors': WEIGHTS}
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(KataError, match=f'{name}: No space left on device; there is no room for it'): keep(note, run, {}, root)
     assert len(calls) == nth and snapshot(root) == before
 
 @pytest.mark.parametrize('text', ['{', '{}', '[1]', '[{}]', '[' * 100_000, '[{"profile": 3, "ended": "passed", "key": {}}]', '\x00', '[{"profile": "full", "ended": "passed", "key": {}, "id": "0123456789ab"}]'])

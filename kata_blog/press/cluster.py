@@ -12,6 +12,7 @@ from pathlib import Path
 import kata_blog
 from ..core import KataError, cache_dir, text_hash, write_atomic
 from ..data import data_dir
+from .files import read_json
 from .note import Note, find_root, with_parameters
 from .run import Progress, Run, _shown, evaluated, needs, run_note
 
@@ -51,8 +52,8 @@ def pack(
 # %% ../../nbs/press/08_cluster.ipynb #70e8b52e
 def _read_pins(folder):
     "File name to what it pins."
-    try: return {p.name: json.loads(p.read_text(encoding='utf-8')) for p in sorted(Path(folder).glob('.*.pins.json'))}
-    except ValueError as e: raise ClusterError(f'{folder}: a file of pins is damaged ({e}); it holds what was seen at the first fetch, so delete it only if you trust the home of the data today') from None
+    advice = 'it holds what was seen at the first fetch, so delete it only if you trust the home of the data today'
+    return {p.name: read_json(p, ClusterError, advice) for p in sorted(Path(folder).glob('.*.pins.json'))}
 
 def _take_pins(pins, folder):
     "Add pins to those of a machine; what it saw otherwise is an error."

@@ -7,7 +7,7 @@ __all__ = ['THEME', 'Pandoc', 'terminal_html', 'picture_facts', 'Draft', 'code_c
            'print_note']
 
 # %% ../../nbs/press/07_pandoc.ipynb #9808b906
-import base64, binascii, contextlib, html, itertools, json, os, re, struct, subprocess, threading, zlib
+import base64, binascii, contextlib, html, itertools, json, os, re, struct, subprocess, threading, time, zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from ..core import KataError, NoteError
@@ -18,11 +18,35 @@ THEME = Path(__file__).parent/'theme' if '__file__' in globals() else Path('../.
 
 class Pandoc:
     "A pandoc process that prints one page after another; use it in a `with` block."
-    def __init__(self):
+    def __init__(self,
+        limit_s:float=60, # seconds that one page may take; ours take a hundredth of one
+    ):
+        self._limit_s, self._lock = limit_s, threading.Lock()
+        self._start()
+
+    def _start(self):
         import pypandoc
         env = {k: v for k, v in os.environ.items() if k in ('PATH', 'HOME', 'TMPDIR', 'SYSTEMROOT')} | {'LC_ALL': 'C.UTF-8'}
         self._process = subprocess.Popen([pypandoc.get_pandoc_path(), 'lua', str(THEME/'page.lua')], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
-        self._lock = threading.Lock()
+
+    def _ask(self, line):
+        "The answer to a line; what there is of it where the process ended, by itself or because it was late."
+        late = threading.Timer(self._limit_s, self._process.kill)
+        late.start()
+        try:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+            return self._process.stdout.readline()
+        except BrokenPipeError: return b''
+        finally: late.cancel()
+
+    def _ended(self, seconds):
+        "Start again for the next page, and say why this one is not printed."
+        self.close()
+        code = self._process.returncode
+        self._start()
+        if seconds >= self._limit_s: return KataError(f'pandoc was not done with the page after {self._limit_s:g} s; look for brackets, quotes or lists that lie in each other many times over')
+        return KataError(f'pandoc ended with code {code} while it printed a page; the page may need more memory than there is')
 
     def convert(self,
         text:str, # Markdown
@@ -31,12 +55,9 @@ class Pandoc:
         "Print one document."
         line = json.dumps({'text': text, **request}).encode() + b'\n'
         with self._lock:
-            try:
-                self._process.stdin.write(line)
-                self._process.stdin.flush()
-                answer = self._process.stdout.readline()
-            except BrokenPipeError: answer = b''
-        if not answer: raise KataError(f'pandoc ended with code {self._process.wait()} while it printed a page; the page may need more memory than there is')
+            start = time.monotonic()
+            answer = self._ask(line)
+            if not answer.endswith(b'\n'): raise self._ended(time.monotonic() - start)
         result = json.loads(answer)
         if 'error' in result: raise KataError(f'pandoc: {result["error"].strip().splitlines()[0]}')
         return result

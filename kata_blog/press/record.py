@@ -4,17 +4,19 @@
 
 # %% auto #0
 __all__ = ['PUBLISHED', 'RecordError', 'record_path', 'record_id', 'read_records', 'records_of', 'published', 'stored',
-           'outputs_hash', 'make_record', 'stamped', 'keep', 'unlike']
+           'outputs_hash', 'make_record', 'stamped', 'mend_records', 'keep', 'unlike']
 
 # %% ../../nbs/press/02_record.ipynb #7b148ab6
-import copy, fcntl, json, os, shutil, subprocess
-from contextlib import contextmanager
+import copy, json, subprocess
 from pathlib import Path
-from ..core import KataError, text_hash, write_atomic
-from .note import Note, page_stem, parameters, post_paths
+from ..core import KataError, NoteError, text_hash
+from .files import NUMBER, alone, finish, mend, misfit, plainly, read_json, write_together
+from .note import Note, page_stem, parameters, post_paths, read_note
 from .run import Run
 
 # %% ../../nbs/press/02_record.ipynb #37c3757f
+PUBLISHED = ('full', 'cpu') # profiles that a page may show, the better first
+
 class RecordError(KataError):
     "Records that are damaged, or a run that must not be recorded."
 
@@ -32,13 +34,22 @@ def record_id(
     return text_hash(json.dumps({k: v for k, v in record.items() if k not in ('id', 'weights')}, sort_keys=True))[:12]
 
 _NEEDED = dict(profile=str, ended=str, key=dict)
+_MAYBE, _AMOUNT = (str, type(None)), (*NUMBER, type(None))
+_RECORD = _NEEDED | dict(
+    id=str, cell=(int, type(None)), error=_MAYBE, started=str, seconds=NUMBER, peak_memory_mb=_AMOUNT, peak_gpu_mb=_AMOUNT, device={'name': _MAYBE, 'kind': str, 'cores': int},
+    versions={...: str}, data=[dict(name=str, version=str, variant=_MAYBE)], commit=_MAYBE, parameters=dict, figures=int, outputs=str, weights={...: str},
+    metrics={...: dict(value=NUMBER, n=_AMOUNT, sd=_AMOUNT)}, cells=[dict(id=str, index=int, seconds=NUMBER, peak_memory_mb=NUMBER)], key=dict(form=int, cells=[str], code=dict, parameters=dict))
+
+def _fault(record):
+    "What is wrong with the form of a record; empty where nothing is."
+    if fault := misfit(record, _RECORD, 'it'): return fault.removeprefix('it.')
+    if missing := [name for name in _NEEDED if name not in record]: return f'{missing[0]} is missing; needed {", ".join(_NEEDED)}'
+    if any('value' not in m for m in record.get('metrics', {}).values()): return 'a metric without its value'
+    return 'a data set without its name or version' if any(not {'name', 'version'} <= set(d) for d in record.get('data', [])) else ''
 
 def _check(record, where):
     "Refuse what is no record, or not the one that was written."
-    if not isinstance(record, dict): raise RecordError(f'{where}: a {type(record).__name__}; needed a record; restore it from git')
-    for name, kind in _NEEDED.items():
-        if not isinstance(record.get(name), kind):
-            raise RecordError(f'{where}: {name} is {record.get(name)!r}; needed a {kind.__name__}; restore it from git')
+    if fault := _fault(record): raise RecordError(f'{where}: {fault}; restore it from git')
     if record.get('id', record_id(record)) != record_id(record):
         raise RecordError(f'{where}: says it is {record["id"]}, but its content is that of {record_id(record)}; records are never edited, so restore it from git')
 
@@ -47,11 +58,8 @@ def read_records(
 )->list: # its records, newest first; empty where it has never run
     "A post's records; a damaged file is an error that names the record."
     path = record_path(note_path)
-    try: records = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError: return []
-    except (ValueError, RecursionError) as e:
-        at = f', line {e.lineno}' if isinstance(e, json.JSONDecodeError) else ''
-        raise RecordError(f'{path}{at}: no JSON ({getattr(e, "msg", e)}); needed a list of records; restore it from git') from None
+    if not (path.exists() or path.is_symlink()): return []
+    records = read_json(path, RecordError, 'needed a list of records; restore it from git')
     if not isinstance(records, list): raise RecordError(f'{path}: a {type(records).__name__}; needed a list of records; restore it from git')
     for n, record in enumerate(records, 1): _check(record, f'{path}, record {n}')
     return records
@@ -63,8 +71,6 @@ def records_of(
     return {page_stem(p): read_records(p) for p in post_paths(root)}
 
 # %% ../../nbs/press/02_record.ipynb #290dc4f2
-PUBLISHED = ('full', 'cpu') # profiles that a page may show, the better first
-
 def published(
     records:list, # newest first
 )->dict|None: # the record that the page shows; None where there is none
@@ -111,7 +117,7 @@ def make_record(
     failed = {} if run.ended == 'passed' else dict(cell=run.cell, error=run.error)
     gpu = {} if run.peak_gpu_mb is None else dict(peak_gpu_mb=run.peak_gpu_mb)
     record = dict(profile=run.profile, ended=run.ended, **failed, started=run.started, seconds=run.seconds, peak_memory_mb=run.peak_memory_mb, **gpu,
-                  device=run.device, versions=run.versions, data=run.data, commit=_commit(root), parameters=parameters(note, run.profile),
+                  device=run.device, versions=run.versions, data=run.data, parts=run.parts, commit=_commit(root), parameters=parameters(note, run.profile),
                   metrics=run.metrics, figures=run.figures, cells=run.cells, key=key)
     if run.notebook: record['outputs'] = outputs_hash(json.loads(stored(run.notebook)))
     record = json.loads(json.dumps(record, default=str))
@@ -136,27 +142,6 @@ def stamped(
     return len(text).to_bytes(8, 'little') + text + data[8 + size:]
 
 # %% ../../nbs/press/02_record.ipynb #6bd10595
-@contextmanager
-def _alone(folder):
-    "Hold `folder` for this process; others wait. The lock ends with the process, however that ends."
-    folder.mkdir(parents=True, exist_ok=True)
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally: os.close(fd)
-
-def _write_together(files):
-    "Write all files (path to content) beside their places, then rename them."
-    new = {path: path.with_name(f'.{path.name}.new') for path in files}
-    try:
-        for path, content in files.items():
-            write_atomic(new[path], content)
-            if path.exists(): shutil.copymode(path, new[path])
-        for path in files: os.replace(new[path], path)
-    finally:
-        for path in new.values(): path.unlink(missing_ok=True)
-
 def _dump(records):
     "One line a field: short in a diff, and readable."
     one = lambda r: '{\n' + ',\n'.join(f' {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}' for k, v in r.items()) + '\n}'
@@ -164,11 +149,25 @@ def _dump(records):
 
 def _sources(raw): return [(c['cell_type'], ''.join(c['source'])) for c in raw['cells']]
 
-def _refuse_edited(note):
-    try: same = _sources(json.loads(note.path.read_text(encoding='utf-8'))) == _sources(note.raw)
-    except (OSError, ValueError, KeyError, TypeError): same = False
-    if not same: raise RecordError(f'{note.path}: was edited while it ran; the edit stays, the outputs and the record are not kept; run it again')
+def _with_outputs(note, run):
+    "The notebook as it is now, with the run's outputs; refused where its cells are no longer those that ran."
+    try: now = read_note(note.path).raw
+    except NoteError: now = None
+    if now is None or _sources(now) != _sources(note.raw):
+        raise RecordError(f'{note.path}: was edited while it ran; the edit stays, the outputs and the record are not kept; run it again')
+    return now | dict(cells=[c | {k: r[k] for k in ('outputs', 'execution_count') if k in r} for c, r in zip(now['cells'], run.notebook['cells'])])
 
+def _journal(folder): return folder/'.keeping.json'
+
+def mend_records(
+    root:str|Path, # the project
+)->None:
+    "Put right what a killed process left in a project: finish what it kept, sweep away its temporary files."
+    posts = Path(root)/'nbs'/'posts'
+    runs = [p for p in (Path(root)/'.kata'/'runs').glob('*') if p.is_dir()]
+    with plainly(): mend(_journal(posts/'records'), [posts, posts/'records', Path(root)/'kata_blog'/'weights', *runs])
+
+@plainly()
 def keep(
     note:Note, # the post, as it was when the run began
     run:Run, # what came of it
@@ -179,14 +178,15 @@ def keep(
     if run.profile not in PUBLISHED:
         raise RecordError(f'{note.path}: a run under the profile {run.profile} is a test and leaves no record; needed {" or ".join(PUBLISHED)}')
     path, record = record_path(note.path), make_record(note, run, key, root)
-    with _alone(path.parent):
+    if fault := _fault(record): raise RecordError(f'{note.path}: its run cannot be recorded: {fault}')
+    with alone(path.parent):
+        finish(_journal(path.parent))
         records = [record, *read_records(note.path)]
-        files = {path: _dump(records)}
-        if run.ended == 'passed': _refuse_edited(note)
+        files, notebook = {path: _dump(records)}, _with_outputs(note, run) if run.ended == 'passed' else None
         if published(records) is record:
             folder = Path(root)/'kata_blog'/'weights'
-            files |= {note.path: stored(run.notebook)} | {folder/name: stamped(data, record['id']) for name, data in run.weights.items()}
-        _write_together(files)
+            files |= {note.path: stored(notebook)} | {folder/name: stamped(data, record['id']) for name, data in run.weights.items()}
+        write_together(files, _journal(path.parent))
     return record
 
 # %% ../../nbs/press/02_record.ipynb #e7d16307

@@ -14,7 +14,8 @@ from pathlib import Path
 import kata_blog
 from ..core import REPORT_MIME, NoteError, unknown
 from .child import _held_mb, count_cores
-from .note import Note, find_root, parse_imports, with_parameters
+from .files import NUMBER, misfit, plainly
+from .note import Note, find_root, outputs_fault, parse_imports, with_parameters
 
 # %% ../../nbs/press/01_run.ipynb #b0903942
 @dataclass
@@ -34,6 +35,7 @@ class Run:
     device: dict = field(default_factory=dict)   # kind, name, cores, and the driver of a GPU
     versions: dict = field(default_factory=dict) # python, and each package that the post or its modules import
     data: list = field(default_factory=list)     # data sets used: name, version, variant
+    parts: list = field(default_factory=list)    # results of `train.once`: name, when, where and in which segments each was made
     weights: dict = field(default_factory=dict, repr=False) # file name to content of the models it left
     notebook: dict|None = field(default=None, repr=False)   # of a passed run: the note's own content with the new outputs
 
@@ -192,6 +194,10 @@ def _reported(outputs):
     "Metrics among a cell's outputs, as (name, metric)."
     return [item for o in outputs for item in o.get('data', {}).get(REPORT_MIME, {}).get('metrics', {}).items()]
 
+def _reports_fault(outputs):
+    reports = (o['data'][REPORT_MIME] for o in outputs if REPORT_MIME in o.get('data', {}))
+    return next(filter(None, (misfit(r, dict(metrics={...: dict(value=NUMBER)}), 'a report') for r in reports)), '')
+
 def _pictures(outputs): return sum(any(mime.startswith('image/') for mime in o.get('data', {})) for o in outputs)
 
 def _ending(status):
@@ -222,6 +228,7 @@ class _Follower:
         run, self.outputs[index] = self.run, outputs
         run.peak_memory_mb = round(peak_memory_mb, 1)
         run.cells.append(dict(id=self.ids[index], index=index, seconds=round(seconds, 3), peak_memory_mb=run.peak_memory_mb))
+        if fault := outputs_fault(outputs) or _reports_fault(outputs): return self.fail(f'shows what cannot be kept: {fault}')
         run.figures += _pictures(outputs)
         if error: self.fail(f'{error["type"]}: {error["text"]}; mend the cell (whole traceback in {self.log_path})', error['line'])
         for name, metric in _reported(outputs):
@@ -284,6 +291,7 @@ def _follow(follower, child, cells, cell_timeout_s, timeout_s, tell):
         if run.ended == 'failed' and not message.get('error'): break  # after an error of its own the child still says where it ran
     run.seconds = round(time.monotonic() - follower.start, 3)
 
+@plainly()
 def run_note(
     note:Note, # a parsed post; its file is only read
     profile:str='full', # the profile whose parameters it runs with
@@ -301,7 +309,7 @@ def run_note(
     follower = _Follower(Run(profile, _now()), cells, _shown(note.path, root), _shown(run_dir/'log.txt', root))
     def tell(pid, done):
         if watch: watch(follower.progress(note.name, pid, done))
-    with tempfile.TemporaryDirectory(dir=run_dir, prefix='weights-') as staging:
+    with tempfile.TemporaryDirectory(dir=run_dir, prefix=f'weights-{os.getpid()}-', suffix='.tmp') as staging:
         child = _start(note, root, run_dir, staging, cores)
         try: _follow(follower, child, [(c.index, ''.join(content['cells'][c.index - 1]['source'])) for c in cells], cell_timeout_s, timeout_s, tell)
         finally: _kill(child)

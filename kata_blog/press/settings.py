@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 import yaml
 from ..core import ConfigError, unknown
+from .files import misfit, read_text
+from .plan import COLUMNS
 
 # %% ../../nbs/press/06_settings.ipynb #d5a8fc59
 @dataclass(frozen=True)
@@ -23,9 +25,15 @@ class Settings:
     repository: str = ''     # owner/name on GitHub; empty while there is none
     branch: str = 'main'     # the branch that links to the source point at
     first_monday: datetime.date|None = None # the Monday of week 1
+    mornings: tuple = ('Reading',)                          # columns of the plan that belong to the mornings, each alone or after `hard` or `easy`
+    afternoons: tuple = ('Programming', 'Project progress') # to the afternoons
+    evenings: tuple = ('Writing and reflection', 'Watching and talking') # to the evenings
     licence_text: str = ''   # licence of the prose
     licence_code: str = ''   # licence of the code
     comments: str = ''       # giscus: repository id and category id; empty is off
+
+    @property
+    def parts(self)->dict: return dict(mornings=self.mornings, afternoons=self.afternoons, evenings=self.evenings) # of a day, each with its columns
 
 def _address(text):
     if not re.fullmatch(r'https?://[^\s/]+\S*', text): raise ValueError('an address such as https://example.org/blog')
@@ -41,7 +49,12 @@ def _monday(text):
     if day is None or day.weekday(): raise ValueError('the date of a Monday as YYYY-MM-DD')
     return day
 
-_READ = dict(address=_address, repository=_repository, first_monday=_monday)
+def _columns(text):
+    names = tuple(name.strip() for name in text.split(','))
+    if any(re.sub('^(hard|easy) ', '', name) not in COLUMNS for name in names): raise ValueError(f'columns of the plan, with commas between, each alone or after `hard` or `easy`: {", ".join(COLUMNS)}')
+    return names
+
+_READ = dict(address=_address, repository=_repository, first_monday=_monday, mornings=_columns, afternoons=_columns, evenings=_columns)
 
 # %% ../../nbs/press/06_settings.ipynb #b4b22d32
 def _line(text, key):
@@ -67,8 +80,8 @@ def read_settings(
 )->Settings: # its identity; defaults where there is no `settings.ini`
     "Read `settings.ini`; a key that nobody reads is a `ConfigError` with its line."
     path = Path(root)/'settings.ini'
-    if not path.is_file(): return Settings()
-    text = path.read_text(encoding='utf-8')
+    if not (path.exists() or path.is_symlink()): return Settings()
+    text = read_text(path, ConfigError)
     parser, known = _parse(text, path), [f.name for f in fields(Settings)]
     for section in parser.sections():
         if section != 'blog': raise ConfigError(unknown(f'{path}, line {_line(text, section)}', 'section', section, ['blog']))
@@ -89,10 +102,17 @@ _STRUCTURE = {
     ('execute',): ('enabled', 'freeze', 'echo', 'eval', 'output', 'include', 'warning', 'cache'),
 }
 
+_NAMES = (str, [str])
+_TYPES = {'project': {'render': [str], 'output-dir': str}, 'bibliography': _NAMES, 'website': {'navbar': {'left': [(str, dict)], 'right': [(str, dict)]}}}
+
 def _mapping(value, where):
     if value is None: return {}
     if not isinstance(value, dict): raise ConfigError(f'{where} is a {type(value).__name__}; needed lines of the form `key: value`')
     return value
+
+def _filled(value):
+    "Without what was begun and left empty, such as `navbar:` with nothing below it."
+    return {k: _filled(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 def _check_keys(config, path, text):
     for section, known in _STRUCTURE.items():
@@ -108,13 +128,15 @@ def read_config(
 )->dict: # what `_quarto.yml` says
     "Read `_quarto.yml`; broken YAML and near misses are a `ConfigError` with their line."
     path = Path(root)/'_quarto.yml'
-    text = path.read_text(encoding='utf-8')
+    text = read_text(path, ConfigError)
     try: config = yaml.safe_load(text)
-    except yaml.YAMLError as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
         mark = getattr(e, 'problem_mark', None)
         raise ConfigError(f'{path}{f", line {mark.line + 1}" if mark else ""}: no YAML ({getattr(e, "problem", None) or e}); put quotes around a value that holds a colon') from None
     config = _mapping(config, str(path))
     _check_keys(config, path, text)
+    config = _filled(config)
+    if fault := misfit(config, _TYPES, ''): raise ConfigError(f'{path}: {fault.removeprefix(".")}')
     return config
 
 # %% ../../nbs/press/06_settings.ipynb #603fb9a2
