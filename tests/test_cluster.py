@@ -21,7 +21,7 @@ class Dask:
     def __init__(self, folder):
         self.folder, self.file, self.workers = folder, folder/'scheduler.json', {}
         self.scheduler = self.start('scheduler', '--host', '127.0.0.1', '--port', '0', '--idle-timeout', '2 minutes')
-        until(self.file.exists)
+        until(lambda: self.file.exists() and self.file.read_text().endswith('}'))
         self.address = json.loads(self.file.read_text())['address']
 
     def start(self, *words):
