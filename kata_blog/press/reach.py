@@ -146,6 +146,7 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Attribute(self, node):
         chain = _chain(node, self.package)
+        if getattr(node, 'attr', '') in ('__subclasses__', '__globals__'): self.add_any(node.attr)
         if not chain: return self.generic_visit(node)
         self.use(*chain, getattr(node, 'ctx', ast.Load()))
         for part in (p for call in ast.walk(node) if isinstance(call, ast.Call) for p in call.args[1:]): self.visit(part)
@@ -333,7 +334,8 @@ class _Module:
         if len(nodes) > 1 or not isinstance(node, ast.ClassDef): return self.symbol(name, nodes)
         methods = [s for s in node.body if isinstance(s, _DEFS)]
         for m in methods: self.methods.setdefault(f'{name}.{m.name}', ([], (self.reader.inside(node), True)))[0].append(m)
-        self.symbol(name, [ast.ClassDef(**dict(ast.iter_fields(node)) | {'body': [s for s in node.body if s not in methods]})])
+        rest = [s for s in node.body if s not in methods and not isinstance(s, ast.Pass) and not _is_idle(s)] or [ast.Pass()]
+        self.symbol(name, [ast.ClassDef(**dict(ast.iter_fields(node)) | {'body': rest})])
         self.facts['bases'][name] = self.refs(node.bases)
         if '__init_subclass__' in [m.name for m in methods] or any(self.is_ours(k.value) for k in node.keywords if k.arg == 'metaclass'): self.facts['hooks'].append(name)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from ..core import KataError, NoteError, code_hash, parse_code
+from .child import _cpu_name
 from .note import Note, parameters, post_paths, profiles, read_note
 from .reach import Cache, Library, read_cells, read_module
 from .record import outputs_hash, published, read_records, record_path
-from .child import _cpu_name
 from .run import evaluated
 
 # %% ../../nbs/press/03_stale.ipynb #8458ef9b
@@ -85,7 +85,7 @@ def differences(
     places:list, # index in the notebook of each of the new key's cells
 )->list: # reasons, such as `cell 7 changed`, `train.fit_model changed`, `parameter epochs 10 -> 12`
     "Why results under the old key are not those of the new one; empty where they are."
-    if old.get('form') != new['form'] or any(type(old.get(part)) is not type(new[part]) for part in new): return ['recorded with a key of another form']
+    if old.get('form') != new['form']: return ['recorded with a key of another form']
     return (_cell_changes(old['cells'], new['cells'], places) + _changes(old['code'], new['code'])
             + _changes(old['data'], new['data'], 'data ', str) + _changes(old['parameters'], new['parameters'], 'parameter ', repr))
 
@@ -204,7 +204,6 @@ def _judge(facts, newest, shown, library):
     "One post's word and the reasons."
     if not newest: return 'missing', ['no run is recorded']
     if newest['ended'] != 'passed' and not (shown and _reasons(facts, newest, library)): return 'failed', [newest.get('error') or newest['ended']]
-    if shown is None: return 'missing', ['no run that a page may show is recorded']
     reasons = _reasons(facts, shown, library) + _foreign_outputs(facts, shown)
     return 'stale' if reasons else 'fresh', reasons
 
