@@ -2,6 +2,7 @@
 import ast, json, os, shutil, subprocess, sys
 from pathlib import Path
 import pytest
+from kata_blog.core import KataError
 from kata_blog.press.note import post_paths, read_note
 from kata_blog.press.reach import Cache, Library, read_cells, read_module
 from kata_blog.press.record import outputs_hash, record_id, record_path
@@ -518,6 +519,11 @@ def test_it_says_so_where_a_module_counts_whole(library, code, sentence):
 def test_no_module_counts_whole_for_the_posts_of_this_project():
     root = Path(__file__).parents[1]
     for path in post_paths(root): assert Library(root).wholes(read_cells({c.index: c.code for c in evaluated(read_note(path))})) == []
+
+def test_what_is_nested_too_deeply_is_a_clear_error(library):
+    deep = 'x = ' + '+'.join(['1'] * 900)
+    with pytest.raises(KataError, match='kata_blog.m: an expression is nested too deeply'): library({'m': deep}).reached(['kata_blog.m.x'])
+    with pytest.raises(KataError, match='the post: an expression is nested too deeply'): read_cells({1: deep})
 
 # The cache: as fast as can be, never wrong
 

@@ -9,7 +9,7 @@ __all__ = ['read_module', 'read_cells', 'Cache', 'Library']
 import ast, builtins, json, re, sys, textwrap
 from collections import deque
 from pathlib import Path
-from ..core import normal_form, parse_code, text_hash, write_atomic
+from ..core import KataError, normal_form, parse_code, text_hash, write_atomic
 
 # %% ../../nbs/press/03_reach.ipynb #78ef30cb
 _OWN = 'kata_blog'
@@ -339,6 +339,8 @@ class _Module:
         self.facts['bases'][name] = self.refs(node.bases)
         if '__init_subclass__' in [m.name for m in methods] or any(self.is_ours(k.value) for k in node.keywords if k.arg == 'metaclass'): self.facts['hooks'].append(name)
 
+_TOO_DEEP = 'an expression is nested too deeply to be followed; give names to its parts'
+
 def read_module(
     code:str, # a module's text
     module:str, # its full name
@@ -346,7 +348,8 @@ def read_module(
 )->dict: # symbols (name to hash, names that it refers to, why some count whole, whether it sets anything) and what else a walk asks for
     "The facts of a module, by its text alone."
     tree = parse_code(code)
-    facts = _Module(tree or ast.Module([], []), module, package).facts
+    try: facts = _Module(tree or ast.Module([], []), module, package).facts
+    except RecursionError: raise KataError(f'{module}: {_TOO_DEEP}') from None
     if tree is None: facts['symbols']['<module>'][0] = text_hash(code)[:16]  # no Python: it cannot be imported, as long as it is so
     return facts
 
@@ -364,7 +367,8 @@ def read_cells(
     trees = {n: parse_code(code) or parse_code(_without_magics(code)) for n, code in cells.items()}
     body = [s for tree in trees.values() if tree for s in tree.body]
     reader = _Reader(ast.Module(body, []), '', '')
-    reader.read(body)
+    try: reader.read(body)
+    except RecursionError: raise KataError(f'the post: {_TOO_DEEP}') from None
     for n in [n for n, tree in trees.items() if tree is None]: reader.add_all(f'text that is no Python (cell {n})')
     return dict(refs=sorted(reader.refs), why=reader.why)
 
