@@ -186,7 +186,7 @@ def test_verify_names_a_stale_record_first_and_what_lies_outside(project, kata):
     kata('run', '-q', '--profile', 'cpu')
     repeat(project)
     code, said = kata('verify', 'adding')
-    assert code == 1 and 'outside total 45 -> 55' in said and said.index('the code has moved on (cell 4 changed)') < said.index('outside')
+    assert code == 1 and 'outside total 45 -> 55' in said and said.index('not of the code of today (cell 4 changed)') < said.index('outside')
     assert kata('verify', 'adding', '--tol', 'total=10')[0] == 0
 
 def test_verify_for_programs(project, kata, capfd):

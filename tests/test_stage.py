@@ -256,8 +256,9 @@ def test_what_a_record_holds_is_text_and_nothing_else(text, where):
 
 @pytest.mark.parametrize('reasons,foreign,text', [
     ([], False, ''), (['train.fit_model changed'], False, 'The code has moved on since this run: `train.fit_model` changed. The numbers below are of [record 82e0884dad04](#how-this-was-run).'),
-    (['cell 7 changed', 'train.a changed', 'b.C.d changed', 'x.y added', 'x.z removed', 'a cell removed'], False, ': `train.a`, `b.C.d` changed; `x.y` added; `x.z` removed; cell 7 changed, a cell removed.'),
+    (['data.<module> changed'], False, ': `data.<module>` changed.'), (['cell 7 changed', 'train.a changed', 'b.C.d changed', 'x.y added', 'x.z removed', 'a cell removed'], False, ': `train.a`, `b.C.d` changed; `x.y` added; `x.z` removed; cell 7 changed, a cell removed.'),
     ([f'm.f{i} changed' for i in range(11)], False, '`m.f7` and 3 more changed.'), ([f'cell {i} changed' for i in range(1, 8)], False, 'cell 4 changed and 3 more.'), (['parameter text "*a*" -> "`"'], False, 'parameter text "\\*a\\*" → "\\`".'),
+    (['recorded with a key of another form'], False, '::: {.behind}\n[Record 82e0884dad04](#how-this-was-run) was recorded with a key of another form, so nobody can say whether the code has moved on since.\n:::'),
     ([], True, 'What the cells show is not what [record 82e0884dad04]'), (['a.b changed'], True, 'run). What the cells show is not what')])
 def test_a_notice_names_what_changed(reasons, foreign, text): assert text in behind_markdown(WHOLE, reasons, foreign) and bool(text) == bool(behind_markdown(WHOLE, reasons, foreign))
 

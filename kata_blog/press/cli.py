@@ -350,7 +350,7 @@ def read_tols(
 def _told(verdict):
     "A verdict as lines for people."
     yield f'verify  {verdict.post} against record {verdict.record} ({verdict.profile})'
-    if verdict.behind: yield f'stale   the code has moved on ({", ".join(verdict.behind)}): this holds the code of today against the old record'
+    if verdict.behind: yield f'stale   the record is not of the code of today ({", ".join(verdict.behind)}); the two are held against each other all the same'
     if verdict.differs: yield f'differs {"; ".join(verdict.differs)}'
     yield from map(str, verdict.rows)
     for what in verdict.form: yield f'outside {what}'

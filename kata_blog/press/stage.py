@@ -242,13 +242,14 @@ def behind_markdown(
     foreign:bool=False, # True where the outputs in the notebook are not those of the record
 )->str: # a line of Markdown; empty where the record is of the code
     "The notice at the top of a page whose record is behind the code."
-    moved = {}
-    for r in reasons:
-        m = re.fullmatch(r'([\w.]+) (changed|added|removed)', r)
+    moved, unknown = {}, [r for r in reasons if r.startswith('recorded with')]  # a key that cannot be compared says nothing of the code
+    for r in (r for r in reasons if r not in unknown):
+        m = re.fullmatch(r'(\S+) (changed|added|removed)', r)
         moved.setdefault(m[2] if m else '', []).append(_code(m[1]) if m else _reason(r))
     parts = [f'{_few(moved[verb], 8)} {verb}' for verb in ('changed', 'added', 'removed') if verb in moved] + ([_few(moved[''], 4)] if '' in moved else [])
     name = f'[record {record.get("id") or "of " + day(record.get("started", ""))}](#how-this-was-run)'
     said = [f'The code has moved on since this run: {"; ".join(parts)}. The numbers below are of {name}.'] if parts else []
+    if unknown: said.append(f'{name[0] + name[1].upper() + name[2:]} was {_reason(unknown[0])}, so nobody can say whether the code has moved on since.')
     if foreign: said.append(f'What the cells show is not what {name} left.')
     return f'::: {{.behind}}\n{" ".join(said)}\n:::' if said else ''
 

@@ -85,14 +85,14 @@ def differences(
     places:list, # index in the notebook of each of the new key's cells
 )->list: # reasons, such as `cell 7 changed`, `train.fit_model changed`, `parameter epochs 10 -> 12`
     "Why results under the old key are not those of the new one; empty where they are."
-    if old.get('form') != new['form']: return ['recorded with a key of another form']
+    if old.get('form') != new['form'] or any(type(old.get(part)) is not type(new[part]) for part in new): return ['recorded with a key of another form']
     return (_cell_changes(old['cells'], new['cells'], places) + _changes(old['code'], new['code'])
             + _changes(old['data'], new['data'], 'data ', str) + _changes(old['parameters'], new['parameters'], 'parameter ', repr))
 
 # %% ../../nbs/press/03_stale.ipynb #0d97efee
 def _git(root, *words):
     "What git says; nothing where there is none."
-    try: done = subprocess.run(['git', *words], cwd=root, capture_output=True, text=True)
+    try: done = subprocess.run(['git', *words], cwd=root, capture_output=True, encoding='utf-8', errors='replace')
     except OSError: return ''
     return done.stdout if done.returncode == 0 else ''
 
@@ -210,7 +210,7 @@ def _read(path, cache):
     "The facts of a post, and its records as `_judged` gives them."
     facts = cache.get('post', path, lambda: _facts(read_note(path)))
     at = record_path(path)
-    found = cache.get('records', at, lambda: _judged(path)) if at.exists() else dict(records=[], shown=None)
+    found = cache.get('records', at, lambda: _judged(path)) if at.exists() or at.is_symlink() else dict(records=[], shown=None)
     newest = found['records'][0] if found['records'] else None
     return facts, newest, None if found['shown'] is None else found['records'][found['shown']]
 
@@ -218,6 +218,7 @@ def _judge(facts, newest, shown, library):
     "One post's word and the reasons."
     if not newest: return 'missing', ['no run is recorded']
     if newest['ended'] != 'passed' and not (shown and _reasons(facts, newest, library)): return 'failed', [newest.get('error') or newest['ended']]
+    if shown is None: return 'missing', ['no run that a page may show is recorded']
     reasons = _reasons(facts, shown, library) + _foreign_outputs(facts, shown)
     return 'stale' if reasons else 'fresh', reasons
 
@@ -234,9 +235,9 @@ def status(
         try:
             facts, newest, shown = _read(path, kept)
             word, reasons = _judge(facts, newest, shown, library)
+            return Status(word, path.stem, _short(reasons), reasons, _chains(path, facts, shown, library) if why and word == 'stale' else [],
+                          library.wholes(facts) if why else [], differs(shown) if env and shown else [])
         except KataError as e: return Status('failed', path.stem, str(e), [str(e)])
-        return Status(word, path.stem, _short(reasons), reasons, _chains(path, facts, shown, library) if why and word == 'stale' else [],
-                      library.wholes(facts) if why else [], differs(shown) if env and shown else [])
     found = [one(p) for p in post_paths(root) if p.suffix == '.ipynb']
     kept.save()
     return found
