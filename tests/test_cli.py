@@ -5,6 +5,8 @@ import pytest
 from kata_blog.core import NoteError
 from kata_blog.press.cli import _offer_rewrites, main, read_part
 from kata_blog.press.note import read_note
+from kata_blog.press.record import record_id
+from kata_blog.press.stale import post_key
 from making import snapshot, write_post
 
 SOUND = ['#| default_exp adding', '#| parameters\nn = 100', 'from kata_blog.core import report\nreport(total=sum(range(n)))']
@@ -41,6 +43,19 @@ def test_from_notebook_to_page(project, kata):
     code, said = kata('build')
     assert code == 0 and (project/'_site/posts/adding.html').is_file()
     assert 'nothing to mend' in kata('check')[1]
+
+def test_status_says_why_and_what_differs(project, kata):
+    (project/'kata_blog').mkdir()
+    (project/'kata_blog'/'sums.py').write_text('def add(a, b): return a + b')
+    add(project, '02_sums', 'import sys\nsys.path.insert(0, ".")\nfrom kata_blog import sums', '#| parameters\nn = 1', 'print(sums.add)')
+    record = dict(profile='cpu', ended='passed', key=post_key(read_note(project/'nbs/posts/02_sums.ipynb'), project, 'cpu'), versions={'python': '3.10.0'}, outputs='')
+    (project/'nbs/posts/records').mkdir()
+    (project/'nbs/posts/records/02_sums.json').write_text(json.dumps([record | {'id': record_id(record)}]))
+    (project/'kata_blog'/'sums.py').write_text('def add(a, b): return b + a')
+    code, said = kata('status', '--why', '--env')
+    assert code == 1 and '        02_sums -> sums.add (changed)\n' in said and 'differs: python 3.10.0 -> 3.' in said
+    rows = json.loads(kata('status', '--json', '--why')[1])
+    assert [r['word'] for r in rows] == ['missing', 'stale'] and rows[1]['reasons'][0] == 'sums.add changed' and rows[1]['chains'] == ['02_sums -> sums.add (changed)'] and rows[1]['differs'] == []
 
 def test_smoke_keeps_nothing(project, kata):
     before = snapshot(project)

@@ -2,6 +2,7 @@
 import ast, json, os, shutil, subprocess, sys
 from pathlib import Path
 import pytest
+from kata_blog.core import KataError
 from kata_blog.press.note import post_paths, read_note
 from kata_blog.press.reach import Cache, Library, read_cells, read_module
 from kata_blog.press.record import outputs_hash, record_id, record_path
@@ -338,6 +339,10 @@ EDITS = [
     ('train', '"""Training."""', '"""To train."""', [], ''),
     ('core', 'LIMIT = 3\n', '\n"Words."\nLIMIT  =  0x3  # three\n', [], ''),
     ('__init__', '"1"', '"2"', [], ''),
+    ('shapes', '    sides = 4\n', '    "Four sides."\n    sides = 4\n', [], ''),
+    ('mixins', 'class Named:\n', 'class Named:\n    "By its name."\n', [], ''),
+    ('mixins', 'class Named:\n', 'class Named:\n    """By its name."""\n    # the name\n    pass\n\n', [], ''),
+    ('plugins', 'class Mine(Plugin): power = 1', 'class Mine(Plugin):\n    ...\n    power = 1', [], ''),
     ('press/run', 'x = 1', 'x = 2', [], ''),
 ]
 IDS = [f'{file}: {old} -> {new}'.replace('\n', ' ') for file, old, new, _, _ in EDITS]
@@ -472,6 +477,7 @@ CASES = {
     'a lazy module': (dict(m='import importlib\n_LAZY = {"a": "n"}\ndef __getattr__(name): return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)', n='a = 1', o='b = 1'), ['from kata_blog.m import a', 'a'], 'm._LAZY m.__getattr__ n.a o.b'),
     'loaded modules': (dict(m='import sys\ndef f(x): return sys.modules[x].a', n='a = 1'), ['from kata_blog.m import f', 'f("kata_blog.n")'], 'm.f n.a'),
     'a loaded module by name': (dict(m='import sys\ndef f(): return sys.modules["kata_blog.n"].a', n='a = 1', o='b = 1'), ['from kata_blog.m import f', 'f()'], 'm.f n.a'),
+    'all subclasses, wherever they are': (dict(m='class A: pass\ndef f(): return A.__subclasses__()', n='from .m import A\nclass B(A): pass'), ['from kata_blog.m import f\nimport kata_blog.n', 'f()'], 'm.A m.f n.B'),
     'is a module loaded': (dict(m='import sys\ndef f(): return "kata_blog.n" in sys.modules and sys.modules["IPython"]', n='a = 1'), ['from kata_blog.m import f', 'f()'], 'm.f'),
     'this module, loaded': (dict(m='import sys\ndef f(): return sys.modules[__name__]\nb = 1', n='a = 1'), ['from kata_blog.m import f', 'f()'], 'm.b m.f'),
     'a cell that is no Python': (dict(m='a = 1\nb = 2', n='c = 1\nd = 1'), ['import kata_blog.m as m\nfrom kata_blog.n import c', 'm?'], 'm.a m.b n.c'),
@@ -513,6 +519,11 @@ def test_it_says_so_where_a_module_counts_whole(library, code, sentence):
 def test_no_module_counts_whole_for_the_posts_of_this_project():
     root = Path(__file__).parents[1]
     for path in post_paths(root): assert Library(root).wholes(read_cells({c.index: c.code for c in evaluated(read_note(path))})) == []
+
+def test_what_is_nested_too_deeply_is_a_clear_error(library):
+    deep = 'x = ' + '+'.join(['1'] * 900)
+    with pytest.raises(KataError, match='kata_blog.m: an expression is nested too deeply'): library({'m': deep}).reached(['kata_blog.m.x'])
+    with pytest.raises(KataError, match='the post: an expression is nested too deeply'): read_cells({1: deep})
 
 # The cache: as fast as can be, never wrong
 

@@ -9,7 +9,7 @@ __all__ = ['read_module', 'read_cells', 'Cache', 'Library']
 import ast, builtins, json, re, sys, textwrap
 from collections import deque
 from pathlib import Path
-from ..core import normal_form, parse_code, text_hash, write_atomic
+from ..core import KataError, normal_form, parse_code, text_hash, write_atomic
 from .files import read_bytes
 
 # %% ../../nbs/press/03_reach.ipynb #78ef30cb
@@ -147,6 +147,7 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Attribute(self, node):
         chain = _chain(node, self.package)
+        if getattr(node, 'attr', '') in ('__subclasses__', '__globals__'): self.add_any(node.attr)
         if not chain: return self.generic_visit(node)
         self.use(*chain, getattr(node, 'ctx', ast.Load()))
         for part in (p for call in ast.walk(node) if isinstance(call, ast.Call) for p in call.args[1:]): self.visit(part)
@@ -334,9 +335,12 @@ class _Module:
         if len(nodes) > 1 or not isinstance(node, ast.ClassDef): return self.symbol(name, nodes)
         methods = [s for s in node.body if isinstance(s, _DEFS)]
         for m in methods: self.methods.setdefault(f'{name}.{m.name}', ([], (self.reader.inside(node), True)))[0].append(m)
-        self.symbol(name, [ast.ClassDef(**dict(ast.iter_fields(node)) | {'body': [s for s in node.body if s not in methods]})])
+        rest = [s for s in node.body if s not in methods and not isinstance(s, ast.Pass) and not _is_idle(s)] or [ast.Pass()]
+        self.symbol(name, [ast.ClassDef(**dict(ast.iter_fields(node)) | {'body': rest})])
         self.facts['bases'][name] = self.refs(node.bases)
         if '__init_subclass__' in [m.name for m in methods] or any(self.is_ours(k.value) for k in node.keywords if k.arg == 'metaclass'): self.facts['hooks'].append(name)
+
+_TOO_DEEP = 'an expression is nested too deeply to be followed; give names to its parts'
 
 def read_module(
     code:str, # a module's text
@@ -345,7 +349,8 @@ def read_module(
 )->dict: # symbols (name to hash, names that it refers to, why some count whole, whether it sets anything) and what else a walk asks for
     "The facts of a module, by its text alone."
     tree = parse_code(code)
-    facts = _Module(tree or ast.Module([], []), module, package).facts
+    try: facts = _Module(tree or ast.Module([], []), module, package).facts
+    except RecursionError: raise KataError(f'{module}: {_TOO_DEEP}') from None
     if tree is None: facts['symbols']['<module>'][0] = text_hash(code)[:16]  # no Python: it cannot be imported, as long as it is so
     return facts
 
@@ -363,7 +368,8 @@ def read_cells(
     trees = {n: parse_code(code) or parse_code(_without_magics(code)) for n, code in cells.items()}
     body = [s for tree in trees.values() if tree for s in tree.body]
     reader = _Reader(ast.Module(body, []), '', '')
-    reader.read(body)
+    try: reader.read(body)
+    except RecursionError: raise KataError(f'the post: {_TOO_DEEP}') from None
     for n in [n for n, tree in trees.items() if tree is None]: reader.add_all(f'text that is no Python (cell {n})')
     return dict(refs=sorted(reader.refs), why=reader.why)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from ..core import KataError, NoteError, code_hash, parse_code
+from .child import _cpu_name
 from .note import Note, parameters, post_paths, profiles, read_note
 from .reach import Cache, Library, read_cells, read_module
 from .record import outputs_hash, published, read_records, record_path
-from .child import _cpu_name
 from .run import evaluated
 
 # %% ../../nbs/press/03_stale.ipynb #8458ef9b
@@ -92,21 +92,33 @@ def differences(
 # %% ../../nbs/press/03_stale.ipynb #0d97efee
 def _git(root, *words):
     "What git says; nothing where there is none."
-    try: done = subprocess.run(['git', *words], cwd=root, capture_output=True, text=True)
+    try: done = subprocess.run(['git', *words], cwd=root, capture_output=True, encoding='utf-8', errors='replace')
     except OSError: return ''
     return done.stdout if done.returncode == 0 else ''
 
-def _commit(library, node, digest, most=50):
+_FAR = 50  # commits of a file that are looked at
+
+@cache
+def _history(path, head):
+    "The commits that touched a file, newest first, as (hash, subject)."
+    return [line.split(' ', 1) for line in _git(path.parent, 'log', f'-{_FAR}', '--format=%h %s', head, '--', path.name).splitlines()]
+
+@cache
+def _symbols_at(commit, path, module):
+    "Each symbol's hash as a commit has it."
+    package = module if path.name == '__init__.py' else module.rpartition('.')[0]
+    return {name: digest for name, (digest, *_) in read_module(_git(path.parent, 'show', f'{commit}:./{path.name}'), module, package)['symbols'].items()}
+
+def _commit(library, node, digest):
     "Which commit made a symbol what it is, in words; empty without git or where it lies far back."
     module, _, name = node.partition(':')
     path = library.files[module]
-    package = module if path.name == '__init__.py' else module.rpartition('.')[0]
-    def is_other(commit):
-        return read_module(_git(path.parent, 'show', f'{commit}:./{path.name}'), module, package)['symbols'].get(name, [''])[0] != digest
-    commits = [line.partition(' ') for line in _git(path.parent, 'log', f'-{most}', '--format=%h %s', '--', path.name).splitlines()]
-    if commits and is_other('HEAD'): return ', not committed'
-    older = next((i for i, (commit, _, _) in enumerate(commits) if is_other(commit)), len(commits) if len(commits) < most else 0)
-    return f' by {"".join(commits[older - 1])}' if older else ''
+    head = _git(path.parent, 'rev-parse', 'HEAD').strip()
+    commits = _history(path, head) if head else []
+    def is_other(commit): return _symbols_at(commit, path, module).get(name) != digest
+    if commits and is_other(head): return ', not committed'
+    older = next((n for n, (commit, _) in enumerate(commits) if is_other(commit)), len(commits) if len(commits) < _FAR else 0)
+    return f' by {" ".join(commits[older - 1])}' if older else ''
 
 def _chains(path, facts, record, library):
     "How a post reaches what changed since its record; what is reached no more has no way to it."
@@ -190,15 +202,17 @@ _KEPT = 'id', 'profile', 'ended', 'error', 'key', 'data', 'outputs', 'device', '
 def _judged(path):
     "Of a post's records those that decide its word: the newest, and the one that its page shows."
     records = read_records(path)
-    shown, kept = published(records), lambda r: r and {k: r[k] for k in _KEPT if k in r}
-    return dict(newest=kept(records[0]) if records else None, shown=kept(shown) if records and shown is not records[0] else None, same=bool(records) and shown is records[0])
+    shown = published(records)
+    two = [n for n, r in enumerate(records) if n == 0 or r is shown]
+    return dict(records=[{k: records[n][k] for k in _KEPT if k in records[n]} for n in two], shown=next((i for i, n in enumerate(two) if records[n] is shown), None))
 
 def _read(path, cache):
     "The facts of a post, and its records as `_judged` gives them."
     facts = cache.get('post', path, lambda: _facts(read_note(path)))
     at = record_path(path)
-    found = cache.get('records', at, lambda: _judged(path)) if at.exists() or at.is_symlink() else dict(newest=None, shown=None, same=True)
-    return facts, found['newest'], found['newest'] if found['same'] else found['shown']
+    found = cache.get('records', at, lambda: _judged(path)) if at.exists() or at.is_symlink() else dict(records=[], shown=None)
+    newest = found['records'][0] if found['records'] else None
+    return facts, newest, None if found['shown'] is None else found['records'][found['shown']]
 
 def _judge(facts, newest, shown, library):
     "One post's word and the reasons."
@@ -221,9 +235,9 @@ def status(
         try:
             facts, newest, shown = _read(path, kept)
             word, reasons = _judge(facts, newest, shown, library)
+            return Status(word, path.stem, _short(reasons), reasons, _chains(path, facts, shown, library) if why and word == 'stale' else [],
+                          library.wholes(facts) if why else [], differs(shown) if env and shown else [])
         except KataError as e: return Status('failed', path.stem, str(e), [str(e)])
-        return Status(word, path.stem, _short(reasons), reasons, _chains(path, facts, shown, library) if why and word == 'stale' else [],
-                      library.wholes(facts) if why else [], differs(shown) if env and shown else [])
     found = [one(p) for p in post_paths(root) if p.suffix == '.ipynb']
     kept.save()
     return found
