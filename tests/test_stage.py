@@ -288,4 +288,4 @@ def test_the_box_counts_the_older_records(blog):
 
 def test_metrics_that_are_no_numbers_are_a_problem_and_no_traceback(blog):
     problem, = stage(blog(records=(RECORD | {'metrics': {'accuracy': {'value': 'high'}}},))).problems
-    assert 'holds accuracy as' in problem.text
+    assert "metrics.accuracy.value is 'high'; needed" in problem.text

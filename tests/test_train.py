@@ -507,6 +507,14 @@ def test_other_results_are_refused(value):
 
 # ---------------------------------------------------------------- resuming
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    "As in the server's processes: sums over threads may differ in the last bit."
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 @pytest.fixture(scope='module')
 def server():
     server = resuming.Server()

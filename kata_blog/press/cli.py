@@ -311,10 +311,11 @@ def _plan_words(p):
 
 def _plan(args):
     import datetime as dt
+    from kata_blog.press.note import find_root
     from kata_blog.press.plan import edit_plan, read_plan
     from kata_blog.press.settings import read_settings
     from kata_blog.press.week import item_data, read_day
-    args.root, args.what = _root(args), args.what or 'today'
+    args.root, args.what = find_root(), args.what or 'today'  # not `_root`: no record is touched, and a plan opens at once
     path, args.settings, args.today = args.root/'nbs'/'plan.csv', read_settings(args.root), _asked(read_day, args.day, dt.date.today())
     args.colour = sys.stdout.isatty() and 'NO_COLOR' not in os.environ
     if args.what in _FILES: return _FILES[args.what][1](path, args)
