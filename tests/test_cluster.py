@@ -21,7 +21,7 @@ class Dask:
     def __init__(self, folder):
         self.folder, self.file, self.workers = folder, folder/'scheduler.json', {}
         self.scheduler = self.start('scheduler', '--host', '127.0.0.1', '--port', '0', '--idle-timeout', '2 minutes')
-        until(self.file.exists)
+        until(lambda: self.file.exists() and self.file.read_text().endswith('}'))
         self.address = json.loads(self.file.read_text())['address']
 
     def start(self, *words):
@@ -30,11 +30,12 @@ class Dask:
             return subprocess.Popen([sys.executable, '-P', '-m', 'dask', *words, '--no-dashboard', '--scheduler-file', str(self.file)],
                                     cwd=self.folder, env=env, stdout=log, stderr=log)
 
-    def worker(self, name, *words, threads=1):
-        self.workers[name] = self.start('worker', '--no-nanny', '--name', name, '--nthreads', str(threads), '--death-timeout', '60', '--local-directory', str(self.folder), *words)
+    def worker(self, name, *words, threads=1, nanny=False):
+        self.workers[name] = self.start('worker', '--nanny' if nanny else '--no-nanny', '--name', name, '--nthreads', str(threads), '--death-timeout', '60', '--local-directory', str(self.folder), *words)
 
     def close(self):
-        for process in [*self.workers.values(), self.scheduler]: process.kill()
+        processes = [psutil.Process(p.pid) for p in (*self.workers.values(), self.scheduler) if p.poll() is None]
+        for process in [p for parent in processes for p in (parent, *parent.children(recursive=True))]: process.kill()  # a nanny first: it would start its worker again
         for process in [*self.workers.values(), self.scheduler]: process.wait()
 
 def until(true, most_s=20):
@@ -45,9 +46,10 @@ def until(true, most_s=20):
 
 @pytest.fixture(scope='module')
 def three(tmp_path_factory):
-    "Three workers, one of which says that it has a graphics card."
+    "Three workers, one of which has a nanny and says that it has a graphics card."
     dask = Dask(tmp_path_factory.mktemp('three'))
-    for name in ('a', 'b', 'c'): dask.worker(name, *(['--resources', 'gpu=1'] if name == 'c' else []))
+    for name in 'ab': dask.worker(name)
+    dask.worker('c', '--resources', 'gpu=1', nanny=True)
     cluster = Cluster(dask.address)
     until(lambda: len(cluster.workers()) == 3)
     yield dask, cluster
@@ -141,8 +143,10 @@ def test_progress_is_told_while_it_runs(three, project):
     assert len([p for p in told if p.cell == 3 and not p.done]) >= 3 and {p.post for p in told} == {'01_adding'} and told[-1].memory_mb > 10
 
 def test_a_post_goes_where_its_needs_are(three, project):
-    note = write_post(project, ['1'], front='kata: {needs: {gpu: 1}}')
-    assert [three[1].run_note(note, 'full', project).device['worker'] for _ in range(2)] == ['c', 'c']
+    note = write_post(project, ['import os\nos.environ.get("OMP_NUM_THREADS")'], front='kata: {needs: {gpu: 1}}')
+    runs = [three[1].run_note(note, 'full', project) for _ in range(2)]
+    assert [run.device['worker'] for run in runs] == ['c', 'c']
+    assert texts(runs[0]) == []  # not set: a nanny would grant one thread to each library
     cluster = Cluster(three[0].address, wait_s=.5)
     with pytest.raises(ClusterError, match='no worker has .*gpu=2'): cluster.run_note(write_post(project, ['1'], front='kata: {needs: {gpu: 2}}'), 'full', project)
     cluster.close()
@@ -163,11 +167,11 @@ def test_a_post_whose_worker_is_killed_passes_on_another(three, project):
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(cluster.run_note, note, 'full', project)
         pid = begun(first)
-        killed = psutil.Process(pid).parent().parent().pid
-        os.kill(killed, signal.SIGKILL)
+        worker = psutil.Process(pid).parent().parent()
+        killed = next(name for name, p in dask.workers.items() if p.pid in (worker.pid, worker.ppid()))  # under a nanny a worker is a child
+        worker.kill()
         run = asked.result(30)
-    names = {process.pid: name for name, process in dask.workers.items()}
-    assert run.ended == 'passed' and texts(run) == [['again\n']] and run.device['worker'] in set(names.values()) - {names[killed]}
+    assert run.ended == 'passed' and texts(run) == [['again\n']] and run.device['worker'] in {*dask.workers} - {killed}
     until(lambda: not alive(pid))
 
 def test_what_watches_can_end_a_run(three, project):
@@ -176,7 +180,7 @@ def test_what_watches_can_end_a_run(three, project):
         if pid.exists(): raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt): three[1].run_note(write_post(project, [sleeper(pid)]), 'full', project, watch=watch)
     until(lambda: not alive(begun(pid)))
-    assert not list(project.rglob('weights-*')) and not list(three[0].folder.rglob('weights-*'))
+    until(lambda: not list(project.rglob('weights-*')) and not list(three[0].folder.rglob('weights-*')))
 
 CALLER = """import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background

@@ -435,6 +435,9 @@ CASES = {
     'a dispatcher of functools': (dict(m='from functools import singledispatch\n@singledispatch\ndef f(x): return 1\n@f.register\ndef _(x:int): return 2\ndef g(): return 3'), ['from kata_blog.m import f', 'f(1)'], 'm._ m.f'),
     'a table with a method': (dict(m='class Table(dict):\n    def put(self, f):\n        self[f.__name__] = f\n        return f\nT = Table()', n='from .m import T\n@T.put\ndef f(): return 1\ndef g(): return 2\nX = T.setdefault("x", 3)'), ['from kata_blog.m import T\nimport kata_blog.n', 'T'], 'm.T m.Table m.Table.put n.X n.f'),
     'a function that sets, called for a name': (dict(m='seen = []\ndef note(x):\n    seen.append(x)\n    return x\nA = note(1)\nB = len("b")\ndef idle(): return 1'), ['from kata_blog.m import seen', 'seen'], 'm.A m.note m.seen'),
+    'a decorator that leaves the work to others': (dict(m='seen = []\ndef put(f): _put(f); return f\ndef _put(f): return Table().put(f)\nclass Table:\n    def put(self, f): seen.append(f)', n='from .m import put\n@put\ndef f(): return 1'), ['from kata_blog.m import seen\nimport kata_blog.n', 'seen'], 'm.Table m.Table.put m._put m.put m.seen n.f'),
+    'a decorator whose helper sets': (dict(m='seen = []\ndef put(f): return _put(f)\ndef _put(f): return Table().put(f)\nclass Table:\n    def put(self, f):\n        seen.append(f)\n        return f', n='from .m import *\n@put\ndef f(): return 1\nx = len("a")'), ['from kata_blog.m import seen\nimport kata_blog.n', 'seen'], 'm.Table m.Table.put m._put m.put m.seen n.f'),
+    'a decorator that calls itself': (dict(m='def on(f=None): return on if f is None else f\n@on()\ndef g(): return 1\ndef h(): return 2'), ['from kata_blog.m import h', 'h()'], 'm.h'),
     'a loop, a with, a delete': (dict(m='a = {}\nfor i in range(3): a[i] = i\nwith open("x") as f: pass\nb = 1\ndel b\ndef idle(): return 1'), ['from kata_blog.m import a', 'a'], 'm.<module> m.a m.i'),
     'what a package does on the way': ({'__init__': 'print(1)', 'sub/__init__': 'print(2)', 'sub/inner': 'a = 1'}, ['from kata_blog.sub.inner import a', 'a'], '<module> sub.<module> sub.inner.a'),
     'what an imported module does': (dict(m='from .n import a\ndef f(): return 1', n='from . import o\na = 1', o='print(1)'), ['from kata_blog.m import f', 'f()'], 'm.f o.<module>'),
@@ -444,6 +447,7 @@ CASES = {
     'add to a list of others': (dict(m='from .n import ways\nways += ["m"]', n='ways = []\ndef f(): return ways'), ['import kata_blog.m\nfrom kata_blog.n import f', 'f()'], 'm.<module> n.f n.ways'),
     # where the text does not say what is meant
     'a module as a value': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'dir(m)'], 'm.a m.b'),
+    'a module as a value has what it imports': (dict(m='from .n import a\nfrom .o import *\nimport math', n='a = 1\nb = 2', o='c = 3'), ['import kata_blog.m as m', 'dir(m)'], 'n.a o.c'),
     'a module in a list': (dict(m='a = 1\nb = 2'), ['from kata_blog import m', 'for x in [m]: x.a'], 'm.a m.b'),
     'getattr by name': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'getattr(m, "a", m.b)'], 'm.a m.b'),
     'getattr by name alone': (dict(m='a = 1\nb = 2'), ['import kata_blog.m as m', 'getattr(m, "a").real'], 'm.a'),
@@ -460,6 +464,8 @@ CASES = {
     'import by name': (dict(m='from importlib import import_module as load\ndef f(): return load("kata_blog.n").a', n='a = 1\nb = 2'), ['from kata_blog.m import f', 'f()'], 'm.f n.a n.b'),
     'import by a known name': (dict(m='import importlib\ndef f(): return importlib.import_module("kata_blog.n").a', n='a = 1\nb = 2'), ['from kata_blog.m import f', 'f()'], 'm.f n.a'),
     'import by a computed name': (dict(m='import importlib\ndef f(x): return importlib.import_module(f"kata_blog.{x}")', n='a = 1', o='b = 1'), ['from kata_blog.m import f', 'f("n")'], 'm.f n.a o.b'),
+    'a computed name by a function': (dict(m='import importlib\ndef which(): return "numpy." + "ma"\ndef f(): return importlib.import_module(which())'), ['from kata_blog.m import f', 'f()'], 'm.f m.which'),
+    'import by the builtin, as a value': (dict(m='load = __import__', n='a = 1'), ['from kata_blog.m import load', 'load'], 'm.load n.a'),
     'import by a name of others': (dict(m='import importlib\ndef f(x): return importlib.import_module(f"torch.{x}")', n='a = 1'), ['from kata_blog.m import f', 'f("n")'], 'm.f'),
     'import by anchor': ({'sub/__init__': '', 'sub/m': 'from importlib import import_module\ndef f(): return import_module("..n", __package__).a', 'n': 'a = 1\nb = 2'}, ['from kata_blog.sub.m import f', 'f()'], 'n.a sub.m.f'),
     'the function that imports, as a value': (dict(m='import importlib\nLOAD = importlib.import_module', n='a = 1'), ['from kata_blog.m import LOAD', 'LOAD("kata_blog.n")'], 'm.LOAD n.a'),
@@ -540,6 +546,12 @@ def test_a_cache_that_cannot_be_written_is_no_hindrance(original, tmp_path, monk
     shutil.rmtree(root/'.kata')
     (root/'.kata').write_text('a file, not a folder')
     assert set(words(root).values()) == {'fresh'}
+
+def test_a_cache_that_holds_it_all_is_not_written(original):
+    status(original)
+    before = facts_file(original).stat().st_ino
+    status(original)
+    assert facts_file(original).stat().st_ino == before
 
 def test_an_edit_while_it_is_read_is_not_kept(tmp_path):
     path, cache = tmp_path/'m.py', Cache(tmp_path/'facts.json')

@@ -12,6 +12,7 @@ from pathlib import Path
 import kata_blog
 from ..core import KataError, cache_dir, text_hash, write_atomic
 from ..data import data_dir
+from .files import read_json
 from .note import Note, find_root, with_parameters
 from .run import Progress, Run, _shown, evaluated, needs, run_note
 
@@ -20,16 +21,17 @@ class ClusterError(KataError):
     "A cluster that cannot be used, or that lost a run."
 
 def _files(folder):
-    "What of a folder a run may read; other notes, records, caches and what is hidden are left out."
-    def passed_over(name): return name[0] in '._' or name in ('records', 'theme')
-    found = (p for p in sorted(folder.rglob('*')) if p.is_file() and p.suffix != '.ipynb' and p.name[0] != '.')
-    return [p for p in found if not any(map(passed_over, p.relative_to(folder).parts[:-1]))]
+    "What of a folder a run may read."
+    def stays(path):
+        parts = path.relative_to(folder).parts
+        return path.suffix == '.ipynb' or parts[0] == 'records' or any(p[0] == '.' or p in ('__pycache__', '_site') for p in parts)
+    return [p for p in sorted(folder.rglob('*')) if p.is_file() and not stays(p)]
 
 def _travelling(note, root):
     "Name in the archive to file."
     home = Path(kata_blog.__file__).resolve().parents[1]
     found = {f'project/{p.relative_to(root)}': p for folder in (root/'kata_blog', note.path.resolve().parent) for p in _files(folder)}
-    return found | ({} if home == root else {f'home/{p.relative_to(home)}': p for p in _files(home/'kata_blog') if p.suffix == '.py'})
+    return found | ({} if home == root else {f'home/{p.relative_to(home)}': p for p in _files(home/'kata_blog')})
 
 _MOST_MB = 64
 
@@ -50,8 +52,8 @@ def pack(
 # %% ../../nbs/press/08_cluster.ipynb #70e8b52e
 def _read_pins(folder):
     "File name to what it pins."
-    try: return {p.name: json.loads(p.read_text(encoding='utf-8')) for p in sorted(Path(folder).glob('.*.pins.json'))}
-    except ValueError as e: raise ClusterError(f'{folder}: a file of pins is damaged ({e}); it holds what was seen at the first fetch, so delete it only if you trust the home of the data today') from None
+    advice = 'it holds what was seen at the first fetch, so delete it only if you trust the home of the data today'
+    return {p.name: read_json(p, ClusterError, advice) for p in sorted(Path(folder).glob('.*.pins.json'))}
 
 def _take_pins(pins, folder):
     "Add pins to those of a machine; what it saw otherwise is an error."
@@ -92,7 +94,6 @@ def serve()->None:
     os._exit(0)  # the thread that waits for the end of the pipe would hold a normal exit
 
 # %% ../../nbs/press/08_cluster.ipynb #98e33ff9
-_BOOT = 'import sys; sys.path.insert(0, sys.argv[1]); from kata_blog.press.cluster import serve; del sys.path[0]; serve()'
 _LOOK_S = .5
 
 def _released(worker, key):
@@ -132,17 +133,18 @@ def _converse(worker, key, helper, job, topic):
             worker.log_event(topic, dict(key=key, progress=value))
     except (EOFError, pickle.UnpicklingError, BrokenPipeError, ValueError): return None  # ValueError: `_let_go` has closed the pipe
 
-def _own_environment(worker):
+def _environment(worker, home):
     "The worker's environment, but for the one thread that a nanny grants to each library: a post may take the machine."
     import dask
     granted = dask.config.get('distributed.nanny.pre-spawn-environ') if worker.nanny else {}
-    return {k: v for k, v in os.environ.items() if str(granted.get(k)) != v}
+    own = {k: v for k, v in os.environ.items() if str(granted.get(k)) != v}
+    return own | dict(PYTHONPATH=os.pathsep.join(filter(None, [str(home), own.get('PYTHONPATH')])))
 
 def _run_there(worker, key, folder, job, topic):
     "Run a job in an unpacked project."
     home = folder/'home' if (folder/'home').exists() else folder/'project'
     with tempfile.TemporaryFile() as words:
-        helper = subprocess.Popen([sys.executable, '-P', '-c', _BOOT, str(home)], cwd=folder/'project', env=_own_environment(worker),
+        helper = subprocess.Popen([sys.executable, '-P', '-c', 'from kata_blog.press.cluster import serve; serve()'], cwd=folder/'project', env=_environment(worker, home),
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, start_new_session=True)
         threading.Thread(target=_let_go, args=(worker, key, helper), daemon=True).start()
         try: answer = _converse(worker, key, helper, job, topic)
@@ -226,8 +228,11 @@ class Cluster:
         wait_s:float=30, # how long to wait for the scheduler, and for a worker where there is none
     ):
         self.address, self.wait_s, self._inboxes = address, wait_s, {}  # an inbox for each task
-        try: self.client = _distributed().Client(address, timeout=wait_s, set_as_default=False)
+        kind = _distributed().Client
+        self.client = kind.__new__(kind)
+        try: self.client.__init__(address, timeout=wait_s, set_as_default=False)
         except (OSError, ValueError, TypeError) as e:
+            self.client.close()  # else garbage collection closes what is half made, in whatever thread, and the next client may wait for that one
             raise ClusterError(f'cluster {address}: no Dask scheduler answers there within {wait_s:g} s ({e or type(e).__name__}); start one with `dask scheduler`, or mend the address') from None
         self._task = _Whole(_work)
         self.client.subscribe_topic(self.client.id, self._hear)  # the scheduler drops this topic with the client
@@ -286,6 +291,7 @@ class Cluster:
         try: return future.result()
         except distributed.scheduler.KilledWorker as e:
             raise ClusterError(f'{where}: {e.allowed_failures + 1} workers died while they ran it, the last {e.last_worker.address}; is their memory full? Their own logs say more') from None
+        except OSError as e: raise ClusterError(f'{where}: a worker says: {e}; what can be read and written there?') from None
         except distributed.client.CancelledError as e: raise ClusterError(f'{where}: the scheduler is gone, or dropped the run ({e}); run it again') from None
 
     def _ask(self, work, wanted, tell):

@@ -10,6 +10,7 @@ import ast, builtins, json, re, sys, textwrap
 from collections import deque
 from pathlib import Path
 from ..core import normal_form, parse_code, text_hash, write_atomic
+from .files import read_bytes
 
 # %% ../../nbs/press/03_reach.ipynb #78ef30cb
 _OWN = 'kata_blog'
@@ -393,12 +394,12 @@ class Cache:
         "Facts of a file, made once for each content."
         if self.path is None: return make()
         if self._old is None: self._old = self._load()
-        content = path.read_bytes()
+        content = read_bytes(path)
         key = text_hash(what.encode() + b'\0' + content)
         if key in self._old: self._new[key] = self._old[key]
         if key not in self._new:
             facts = make()
-            if path.read_bytes() != content: return facts  # edited meanwhile: they may be of either
+            if read_bytes(path) != content: return facts  # edited meanwhile: they may be of either
             self._new[key] = facts
         return self._new[key]
 

@@ -197,7 +197,7 @@ def _read(path, cache):
     "The facts of a post, and its records as `_judged` gives them."
     facts = cache.get('post', path, lambda: _facts(read_note(path)))
     at = record_path(path)
-    found = cache.get('records', at, lambda: _judged(path)) if at.exists() else dict(newest=None, shown=None, same=True)
+    found = cache.get('records', at, lambda: _judged(path)) if at.exists() or at.is_symlink() else dict(newest=None, shown=None, same=True)
     return facts, found['newest'], found['newest'] if found['same'] else found['shown']
 
 def _judge(facts, newest, shown, library):
