@@ -1,9 +1,11 @@
 "Claims: every spelling of a number, every kind of disagreement, every place where no claim may stand."
-import dataclasses, json
+import json
+from concurrent.futures import ThreadPoolExecutor, TimeoutError as Waited
 from pathlib import Path
 import pytest
 from kata_blog.core import KataError
 from kata_blog.press.claims import Rewrite, bind, check_claims, claims_in, disagreement, find_claims, loose_numbers, prose_only, read_number, respelled, rewrite, rewrites
+from kata_blog.press.files import alone
 from kata_blog.press.note import Cell, Note, read_note
 
 RECORD = dict(profile='full', ended='passed', seconds=41.26, peak_memory_mb=16700.0, metrics={
@@ -225,3 +227,16 @@ def test_only_what_is_wanted_is_written(tmp_path):
     note = read_note(path)
     rewrite(note, rewrites(note, RECORDS)[1:])
     assert path.read_text() == '[90.0 %]{claim=accuracy} [3]{claim=accuracy.n}' and path.stat().st_mode & 0o777 == 0o640
+
+def test_a_rewrite_waits_for_a_run_that_is_being_kept(tmp_path):
+    path, records = tmp_path/'01_net.md', tmp_path/'records'
+    path.write_text('[90.0 %]{claim=accuracy}')
+    records.mkdir()
+    (records/'01_net.json').write_text('[]')
+    note = read_note(path)
+    with ThreadPoolExecutor(1) as pool:
+        with alone(records):
+            waiting = pool.submit(rewrite, note, rewrites(note, RECORDS))
+            with pytest.raises(Waited): waiting.result(timeout=.3)
+            assert path.read_text() == '[90.0 %]{claim=accuracy}'
+        assert waiting.result(timeout=20) == path and path.read_text() == '[93.4 %]{claim=accuracy}'
