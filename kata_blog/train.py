@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['pick_device', 'device_name', 'place', 'bf16_helps', 'half_forward', 'seed_all', 'keep_random_state', 'Batches',
-           'triangle', 'fit_model', 'predict_all', 'accuracy', 'call_key', 'Made', 'Result', 'once', 'save_weights',
-           'load_weights']
+           'triangle', 'fit_model', 'predict_all', 'accuracy', 'call_key', 'Made', 'Result', 'once', 'made',
+           'save_weights', 'load_weights']
 
 # %% ../nbs/02_train.ipynb #32cc69f8
 import ast, dataclasses, enum, functools, importlib.resources, inspect, json, linecache, math, os, platform, random, re, shutil, symtable, sys, tempfile, textwrap, time, types
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,6 +102,19 @@ def keep_random_state():
         random.setstate(before[0])
         np.random.set_state(before[1])
 
+def _random_state():
+    "The state of every generator, on every device that is there."
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    mps = [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else []
+    return {'python': random.getstate(), 'numpy': np.random.get_state(), 'torch': torch.get_rng_state(), 'cuda': cuda, 'mps': mps}
+
+def _set_random_state(state):
+    random.setstate(state['python'])
+    np.random.set_state(state['numpy'])
+    torch.set_rng_state(state['torch'])
+    if torch.cuda.is_available(): torch.cuda.set_rng_state_all(state['cuda'][:torch.cuda.device_count()])
+    if torch.backends.mps.is_available() and state['mps']: torch.mps.set_rng_state(state['mps'][0])
+
 # %% ../nbs/02_train.ipynb #87db2cf3
 class Batches:
     "Whole batches, by index, of tensors that lie on the device; iterating once is one epoch."
@@ -116,7 +130,8 @@ class Batches:
         if len(set(lengths)) != 1: raise ShapeError(f'Batches: tensors of {lengths} rows; all must have the same number')
         if bs < 1: raise KataError(f'Batches: bs={bs}; a batch needs at least one row')
         if shuffle and lengths[0] < bs: raise ShapeError(f'Batches: {lengths[0]} rows and bs={bs}: not one full batch; take a bs of at most {lengths[0]}')
-        self.bs, self.shuffle, self.seed, self.transform, self.epoch = bs, shuffle, seed, transform, 0
+        self.bs, self.shuffle, self.seed, self.transform = bs, shuffle, seed, transform
+        self.epoch, self.first = 0, 0  # the next epoch, and the batch that it begins with
         self.tensors = tensors
         self.to(device or pick_device())
 
@@ -141,8 +156,9 @@ class Batches:
         return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + epoch))  # a prime, so that seeds do not share orders
 
     def __iter__(self):
-        epoch, self.epoch = self.epoch, self.epoch + 1
-        for rows in self.order(epoch).to(self.device).split(self.bs)[:len(self)]:
+        epoch, first = self.epoch, self.first
+        self.epoch, self.first = epoch + 1, 0
+        for rows in self.order(epoch).to(self.device).split(self.bs)[first:len(self)]:
             batch = tuple(t[rows] for t in self.tensors)
             yield self.transform(*batch, epoch) if self.transform else batch
 
@@ -213,6 +229,152 @@ def _scheduler(schedule, opt):
         if name not in known: raise KataError(unknown('fit_model: schedule', 'setting of the optimiser', name, known - {'params'}))
     return ParamScheduler(schedule)
 
+# %% ../nbs/02_train.ipynb #2a1bd324
+_FORM = 1 # of a checkpoint; another one is not read
+
+def _now(): return datetime.now(timezone.utc).isoformat(timespec='seconds')
+
+def _checkpoint_s():
+    asked = os.environ.get('KATA_CHECKPOINT_S') or '30'
+    if not re.fullmatch(r'\d+(\.\d*)?', asked): raise KataError(f"KATA_CHECKPOINT_S: found '{asked}'; needed the seconds between two checkpoints, such as 30, or 0 for one after every step")
+    return float(asked)
+
+class _Sitting:
+    "One go at a call of `once`: takes up what an earlier one left in `folder`, and leaves there what a later one needs."
+    current = ContextVar('sitting', default=None)
+
+    def __init__(self, folder, key):
+        self.folder, self.key, self.every_s = folder, key, _checkpoint_s()  # folder None: nothing is kept
+        self.fits, self.steps, self.earlier, self.failed = 0, 0, [], False
+        self.when, self.began, self.device = _now(), time.perf_counter(), device_name(pick_device())
+        self.written = self.began
+
+    def __enter__(self): self.token = self.current.set(self)
+
+    def __exit__(self, *error): self.current.reset(self.token)
+
+    def segments(self):
+        "What this sitting and those before it did."
+        seconds = round(time.perf_counter() - self.began, 3)
+        return [*self.earlier, {'when': self.when, 'seconds': seconds, 'device': self.device, 'torch': torch.__version__, 'steps': self.steps}]
+
+    def read(self, path, check):
+        "The state in a checkpoint, or None; one that does not belong here is named and dropped."
+        if not path.exists(): return None
+        try:
+            about, state = _read_state(path)
+            if (about['form'], about['key']) != (_FORM, self.key): raise ValueError('it has another form' if about['form'] != _FORM else 'it has another key')
+            check(state)
+        except Exception as e:
+            print(f'once: the checkpoint {path.parent.name}/{path.name} is dropped ({type(e).__name__}: {e if isinstance(e, ValueError) else "unreadable"}); its training starts anew', file=sys.stderr)
+            path.unlink(missing_ok=True)
+        else:
+            self.earlier = about['segments']
+            return state
+
+    def write(self, path, state):
+        "Keep a state; where that cannot be, say so once and go on."
+        try: _write_state(path, {'form': _FORM, 'key': self.key, 'segments': self.segments()}, state)
+        except (OSError, KataError) as e:
+            if not self.failed: print(f'once: no checkpoint {path.parent.name}/{path.name} ({getattr(e, "strerror", None) or e}); the training goes on, and would start anew after a crash', file=sys.stderr)
+            self.failed = True
+        self.written = time.perf_counter()
+
+def _state_hash(text, tensors): return text_hash(text + ''.join(map(_array_text, tensors)))
+
+def _write_state(path, about, state):
+    from safetensors.torch import save
+    tensors = []
+    packed = _pack(state, tensors)
+    strides = [torch.empty_like(t, device='meta').stride() for t in tensors]  # of a dense tensor its own
+    text, tensors = json.dumps({**about, 'state': packed, 'strides': strides}), list(map(_flat, tensors))
+    write_atomic(path, save({str(i): t for i, t in enumerate(tensors)}, {'kata': text, 'sha256': _state_hash(text, tensors)}))
+
+def _read_state(path):
+    from safetensors import safe_open
+    with safe_open(path, 'pt') as f: meta, tensors = f.metadata(), [f.get_tensor(str(i)) for i in range(len(f.keys()))]
+    if _state_hash(meta['kata'], tensors) != meta['sha256']: raise ValueError('it is not what was written')
+    about = json.loads(meta['kata'])
+    laid = {str(i): torch.empty_strided(t.shape, stride, dtype=t.dtype).copy_(t) for i, (t, stride) in enumerate(zip(tensors, about['strides']))}
+    return about, _unpack(about['state'], laid)
+
+# %% ../nbs/02_train.ipynb #0a1bd3e2
+class _Fit:
+    "One `fit_model` in a sitting; its methods are called by fastai's events."
+    order = 1000  # after every other callback
+
+    def __init__(self, sitting, learn, opt, curve, epochs, cbs):
+        self.sitting, self.learn, self.opt, self.curve, self.epochs, self.cbs = sitting, learn, opt, curve, epochs, cbs
+        self.train, self.valid, self.batch = learn.dls.train, learn.dls.valid, 0
+        sitting.fits += 1
+        known = all(hasattr(type(cb), 'state_dict') and hasattr(type(cb), 'load_state_dict') for cb in cbs)  # an object of fastai's would answer for its learner
+        self.path = sitting.folder/f'{sitting.fits}.safetensors' if sitting.folder and known else None
+        self.found = self.path and sitting.read(self.path, self.check)
+
+    def held(self):
+        "Every tensor that a training changes in place, each once."
+        modules = [m for m in (self.learn.model, self.learn.loss_func) if isinstance(m, nn.Module)]
+        tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())] + [p for g in self.opt.param_groups for p in g['params']]
+        return list({id(t): t for t in tensors}.values())
+
+    def form(self): return [self.epochs, len(self.train), [len(g['params']) for g in self.opt.param_groups], [[str(t.dtype), list(t.shape)] for t in self.held()]]
+
+    def check(self, state):
+        if state['form'] != self.form(): raise ValueError('it is of another model, optimiser or length')
+
+    def state(self, done):
+        learn, curve = self.learn, self.curve
+        return {'form': self.form(), 'done': done, 'held': self.held(), 'opt': self.opt.state_dict(), 'cbs': [cb.state_dict() for cb in self.cbs],
+                'loss': torch.stack(curve.loss), 'lr': curve.lr, 'epochs': curve.epochs, 'random': _random_state(), 'epoch': learn.epoch, 'batch': self.batch,
+                'counted': [self.train.epoch, self.valid.epoch], 'part': learn.pct_train, 'iter': learn.train_iter}
+
+    @torch.no_grad()
+    def put_back(self):
+        state, self.found, learn, curve = self.found, None, self.learn, self.curve
+        for tensor, kept in zip(self.held(), state['held']): tensor.copy_(kept)
+        self.opt.load_state_dict(state['opt'])
+        for cb, kept in zip(self.cbs, state['cbs']): cb.load_state_dict(kept)
+        curve.loss, curve.lr, curve.epochs = list(state['loss'].to(self.train.device)), state['lr'], state['epochs']
+        self.train.epoch, self.valid.epoch = state['counted']
+        self.batch, learn.pct_train, learn.train_iter = state['batch'], state['part'], state['iter']
+        _set_random_state(state['random'])
+
+    def before_epoch(self):
+        from fastai.callback.core import CancelEpochException
+        if self.found and self.learn.epoch < self.found['epoch']: raise CancelEpochException
+
+    def before_train(self):
+        self.batch = 0
+        if not self.found: return
+        self.put_back()
+        self.train.epoch, self.train.first = self.train.epoch - 1, self.batch  # the epoch that was begun is begun again, in its middle
+
+    def after_batch(self):
+        if not self.learn.training: return
+        self.batch, self.sitting.steps = self.batch + 1, self.sitting.steps + 1
+        if self.path and time.perf_counter() - self.sitting.written >= self.sitting.every_s: self.sitting.write(self.path, self.state(False))
+
+@contextmanager
+def _resumed(learn, opt, curve, epochs, cbs):
+    "Inside `once`, put a training back where an earlier sitting left it and keep it as it goes on; gives whether any of it is left to do."
+    from fastai.callback.core import Callback
+    sitting = _Sitting.current.get()
+    if sitting is None:
+        yield True
+        return
+    fit = _Fit(sitting, learn, opt, curve, epochs, cbs)
+    if fit.found and fit.found['done']:
+        fit.put_back()
+        learn.model.eval()  # as fastai leaves it
+        yield False
+        return
+    keeper = Callback(before_epoch=lambda cb: fit.before_epoch(), before_train=lambda cb: fit.before_train(), after_batch=lambda cb: fit.after_batch())
+    keeper.order = fit.order
+    learn.add_cb(keeper)
+    yield True
+    if fit.path: sitting.write(fit.path, fit.state(True))
+
+# %% ../nbs/02_train.ipynb #30ebc976
 def fit_model(
     model:nn.Module, # trained in place, and placed where `train` lies
     train:Batches, # shuffled batches; its epochs are counted from 0 again
@@ -223,7 +385,7 @@ def fit_model(
     valid:Batches|None=None, # looked at after every epoch
     metrics:tuple=(), # functions of answer and target that give a mean, for `valid`
     amp:bool|None=None, # forward pass in bfloat16; default: where `bf16_helps`
-    cbs:tuple=(), # more fastai callbacks
+    cbs:tuple=(), # more fastai callbacks; `once` takes this fit up in its middle only if each has `state_dict` and `load_state_dict`
 )->dict: # lists: `loss` and `lr` by step, `valid_loss` and each metric by epoch
     "Train with fastai's `Learner` and give back the curve."
     from fastai.callback.core import Callback
@@ -231,11 +393,11 @@ def fit_model(
     curve = _Curve(metrics, look_every=1 if train.device.type == 'cpu' else 50)
     recorder = Callback(after_batch=lambda cb: curve.after_batch(cb.learn), after_validate=lambda cb: curve.after_validate(cb.learn))
     learn = _learner(place(model, train.device), train, valid, opt, loss, [*([_scheduler(schedule, opt)] if schedule else []), recorder, *cbs])
-    train.epoch = 0
-    with half_forward(model, train.device, amp): learn.fit(epochs)
-    bad = curve.find_bad()
-    if bad is not None:
-        raise KataError(f'fit_model: the loss became {curve.loss[bad].item()} at step {bad} of {epochs * len(train)} with lr={curve.lr[bad]:.3g}; lower the learning rate or look at what that step was fed')
+    train.epoch, train.first = 0, 0
+    with half_forward(model, train.device, amp), _resumed(learn, opt, curve, epochs, cbs) as left:
+        if left: learn.fit(epochs)
+        bad = curve.find_bad()
+        if bad is not None: raise KataError(f'fit_model: the loss became {curve.loss[bad].item()} at step {bad} of {epochs * len(train)} with lr={curve.lr[bad]:.3g}; lower the learning rate or look at what that step was fed')
     return curve.as_dict()
 
 # %% ../nbs/02_train.ipynb #bb9ae474
@@ -327,7 +489,7 @@ def _reached(source, names, home):
     return [(*where, found[where]) for where in sorted(found) if not inspect.ismodule(found[where])]
 
 # %% ../nbs/02_train.ipynb #f8a83cc3
-_LEAVES = ('kata_blog.core', 'kata_blog.data.fetch')
+_LEAVES = ('kata_blog.core', 'kata_blog.data.fetch', 'kata_blog.train.once', 'kata_blog.train._resumed')
 _BY_REPR = (type(None), bool, int, float, complex, str, bytes, range, slice, type(...), torch.dtype, torch.device, torch.Size, np.dtype, np.generic, re.Pattern)
 
 def _namespace(obj):
@@ -407,12 +569,14 @@ def _pack(value, tensors):
     if isinstance(value, np.generic): value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)): return value
     if isinstance(value, (Tensor, np.ndarray)):
-        tensors.append(torch.as_tensor(value).detach().cpu().clone(memory_format=torch.contiguous_format))
+        tensors.append(torch.as_tensor(value).detach())
         return {('tensor' if isinstance(value, Tensor) else 'array'): len(tensors) - 1}
     if type(value) is list: return [_pack(v, tensors) for v in value]
     if type(value) is tuple: return {'tuple': [_pack(v, tensors) for v in value]}
     if isinstance(value, dict): return {'dict': [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
     raise KataError(f'once: the result holds a {type(value).__name__}, {value!r:.60}; it may hold tensors, arrays, numbers, text, None, and lists, tuples and dictionaries of them')
+
+def _flat(tensor): return tensor.cpu().clone(memory_format=torch.contiguous_format)
 
 def _unpack(packed, tensors):
     if isinstance(packed, list): return [_unpack(v, tensors) for v in packed]
@@ -429,23 +593,22 @@ class Made(NamedTuple):
     key:str # of the call, 64 hexadecimal digits
     when:str # end of the computation, UTC, ISO 8601
     device:str # what computed it
-    seconds:float # how long it took
+    seconds:float # how long it took, all segments together
     torch:str # version
     symbols:dict # hash of each function, class and constant that was reached
+    segments:list = () # of each sitting: `when` it began, `seconds`, `device`, `torch`, and the `steps` it did that the result rests on
 
 class Result(NamedTuple):
     "What a function gave, and where that comes from."
     value:Any # as the function returned it, on the CPU
     made:Made # about the original computation
 
-def _make(fn, config, key, symbols):
+def _make(fn, config, key, symbols, sitting):
     "Run, and time; the random state is left as if nothing had been run, as it is when the result is loaded."
-    began = time.perf_counter()
-    with keep_random_state(): value = fn(config)
+    with sitting, keep_random_state(): value = fn(config)
     if torch.cuda.is_available(): torch.cuda.synchronize()
-    seconds = round(time.perf_counter() - began, 3)
-    when = datetime.now(timezone.utc).isoformat(timespec='seconds')
-    return value, Made(fn.__name__, key, when, device_name(pick_device()), seconds, torch.__version__, symbols)
+    segments = sitting.segments()
+    return value, Made(fn.__name__, key, _now(), sitting.device, round(sum(s['seconds'] for s in segments), 3), torch.__version__, symbols, segments)
 
 def _save(folder, value, made):
     "Write a result whole: into a temporary folder, then renamed."
@@ -455,7 +618,7 @@ def _save(folder, value, made):
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'.{folder.name}.') as temporary:
         new = Path(temporary)/'new'
-        write_atomic(new/'tensors.safetensors', save({str(i): t for i, t in enumerate(tensors)}))
+        write_atomic(new/'tensors.safetensors', save({str(i): _flat(t) for i, t in enumerate(tensors)}))
         write_atomic(new/'value.json', json.dumps(packed))
         sums = {f.name: file_hash(f) for f in sorted(new.iterdir())}
         write_atomic(new/'made.json', json.dumps({**made._asdict(), 'sha256': sums}, indent=1))
@@ -478,21 +641,35 @@ def _load(folder, key):
         print(f'once: the kept {folder.name} is damaged ({type(e).__name__}: {e if isinstance(e, ValueError) else "unreadable"}); making it again', file=sys.stderr)
         shutil.rmtree(folder)
 
+_MADE = {} # key to what is known about a result of this process
+
 def once(
     fn, # a function of one argument, written with def; seeds itself from the configuration
     config, # a frozen dataclass
 )->Result: # `value` and `made`
-    "`fn(config)`, run the first time and loaded ever after; `KATA_ONCE=off` runs it each time and keeps nothing."
+    "`fn(config)`, run the first time, resumed after a crash, and loaded ever after; `KATA_ONCE=off` runs it each time and keeps nothing."
     mode = os.environ.get('KATA_ONCE') or 'on'
     if mode not in ('on', 'off'): raise KataError(unknown('KATA_ONCE', 'value', mode, ['on', 'off']))
     key, symbols = call_key(fn, config)
     with tempfile.TemporaryDirectory() as passing:
         folder = (run_dir()/'once' if mode == 'on' else Path(passing))/f'{fn.__name__}-{key[:16]}'
+        unfinished = folder.with_name(f'{folder.name}.unfinished') if mode == 'on' else None
         kept = _load(folder, key)
+        _note_made(kept, True)
         if kept is None:
-            _save(folder, *_make(fn, config, key, symbols))
+            _save(folder, *_make(fn, config, key, symbols, _Sitting(unfinished, key)))
             kept = _load(folder, key)
+            _note_made(kept, False)
+        if unfinished: shutil.rmtree(unfinished, ignore_errors=True)
         return kept
+
+def _note_made(result, loaded):
+    about = result and {k: v for k, v in result.made._asdict().items() if k != 'symbols'}
+    if about: _MADE.setdefault(about['key'], {**about, 'loaded': loaded})  # made here, then loaded here, is made here
+
+def made()->list[dict]: # of each result: `name`, `key`, `when`, `device`, `seconds`, `torch`, `segments`, and whether it was `loaded`
+    "What `once` has given in this process, in order; the record of a run lists it as its parts."
+    return [dict(about) for about in _MADE.values()]
 
 # %% ../nbs/02_train.ipynb #8d8a41fe
 _MOST_BYTES = 2_000_000

@@ -1,7 +1,7 @@
 "Throw-away projects for the tests of runs."
 import json
 from kata_blog.press.note import read_note
-from kata_blog.press.record import keep
+from kata_blog.press.record import keep, outputs_hash, record_id
 from kata_blog.press.run import run_note
 from kata_blog.press.stale import post_key
 
@@ -24,5 +24,11 @@ def run_and_keep(root, note, profile='full', **changes):
     key, run = post_key(note, root, profile), run_note(note, profile, root)
     vars(run).update(changes)
     return keep(note, run, key, root)
+
+def of_today(path, record):
+    "A made-up record with the key and outputs of a post as it is now, so that the two belong together."
+    note = read_note(path)
+    record = record | dict(key=post_key(note, path.parents[2], record['profile']), outputs=outputs_hash(note.raw))
+    return dict(id=record_id(record)) | record
 
 def snapshot(root): return {p: p.read_bytes() for p in root.rglob('*') if p.is_file() and '.kata' not in p.parts}

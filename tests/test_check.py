@@ -42,7 +42,7 @@ def test_a_sound_project_has_no_problems_and_is_not_changed(make):
     (('date: 2026-11-23\n', ''), 'no date'), (('2026-11-23', 'soon'), "date is 'soon'"), (('2026-11-23', '2026-13-01'), 'month must be in 1..12'),
     (('week: 1, ', ''), 'kata.week is None'), (('week: 1', 'week: one'), "kata.week is 'one'"), (('week: 1', 'week: 0'), 'kata.week is 0'), (('week: 1', 'week: true'), 'kata.week is True'),
     (('[vision]', 'vision'), "categories is 'vision'"), (('title: Net', 'title: Net\nimage: a.png'), 'image without image-alt'), (('epochs: 1', 'epoch: 1'), "unknown parameter 'epoch'; did you mean 'epochs'"),
-    (('smoke: {epochs: 1}', 'smoke: 3'), 'kata.profiles is'), (('date: 2026', 'date: a: 2026'), 'line 3: front matter is no YAML')])
+    (('smoke: {epochs: 1}', 'smoke: 3'), 'kata.profiles is'), (('week: 1', 'week: 1, needs: {core: 2}'), "did you mean 'cores'"), (('date: 2026', 'date: a: 2026'), 'line 3: front matter is no YAML')])
 def test_front_matter_of_a_post(make, change, part):
     found = only(make(front=FRONT.replace(*change)))
     assert part in found and '01_net.ipynb' in found

@@ -1,9 +1,9 @@
 "kata as a person calls it: what is printed, which exit code comes back, and that the good posts survive the bad ones."
-import contextlib, json, os, signal, subprocess, sys, time
+import argparse, contextlib, json, os, signal, subprocess, sys, time
 from pathlib import Path
 import pytest
 from kata_blog.core import NoteError
-from kata_blog.press.cli import main, read_part
+from kata_blog.press.cli import _offer_rewrites, main, read_part
 from kata_blog.press.note import read_note
 from making import snapshot, write_post
 
@@ -52,6 +52,141 @@ def test_a_smoke_run_that_takes_another_way_than_the_record_fails(project, kata)
     assert kata('run', '--profile', 'cpu')[0] == 0
     code, said = kata('run', '--profile', 'smoke')
     assert code == 1 and 'metric small is new' in said and 'metric total is missing' in said and 'passed  01_adding' in said
+
+# bound numbers that a run has left behind
+
+def add_prose(project, text, name='01_adding'):
+    path = project/'nbs/posts'/f'{name}.ipynb'
+    raw = json.loads(path.read_text())
+    raw['cells'].append(dict(cell_type='markdown', id='prose', metadata={}, source=text))
+    path.write_text(json.dumps(raw))
+
+@pytest.fixture
+def behind(project):
+    "The post and the home page say 44; a run will say 45."
+    add_prose(project, 'All in all it is [44]{claim=total}.')
+    (project/'nbs/index.md').write_text('---\ntitle: Sums\n---\n\nThe first sum is [44]{claim=adding.total}, not [7]{claim=adding.nothing}.\n')
+    return project
+
+def prose_of(project): return [''.join(json.loads((project/'nbs/posts/01_adding.ipynb').read_text())['cells'][-1]['source']), (project/'nbs/index.md').read_text()]
+
+def test_a_run_shows_the_numbers_it_left_behind_and_writes_nothing(behind, kata):
+    before = prose_of(behind)
+    code, said = kata('run', '-q', '--profile', 'cpu')
+    assert code == 0 and 'was     All in all it is 44.' in said and 'becomes All in all it is 45.' in said and 'index.md, line 5' in said and 'The first sum is 45' in said
+    assert 'no longer agree: 2;' in said and 'kata run --rewrite' in said and prose_of(behind) == before
+
+def test_rewrite_writes_them_and_the_record_stays_fresh(behind, kata):
+    kata('run', '-q', '--profile', 'cpu')
+    before = json.loads((behind/'nbs/posts/01_adding.ipynb').read_text())['cells'][:-1]
+    code, said = kata('run', '--rewrite', '--profile', 'cpu')
+    assert code == 0 and 'fresh   01_adding' in said and 'passed' not in said  # nothing had to run for it
+    assert prose_of(behind) == ['All in all it is [45]{claim=total}.', '---\ntitle: Sums\n---\n\nThe first sum is [45]{claim=adding.total}, not [7]{claim=adding.nothing}.\n']
+    assert json.loads((behind/'nbs/posts/01_adding.ipynb').read_text())['cells'][:-1] == before and kata('status')[0] == 0
+    assert 'was' not in kata('run', '--rewrite', '--profile', 'cpu')[1]
+
+@pytest.mark.parametrize('answers, wanted', [(['y', 'n'], [True, False]), (['n', 'y'], [False, True]), (['a'], [True, True]), (['N', 'All'], [False, True]), (['', 'what'], [False, False]), (['yes', 'no'], [True, False]), ([], [False, False])])
+def test_on_a_terminal_each_is_asked_for(behind, kata, monkeypatch, answers, wanted):
+    kata('run', '-q', '--profile', 'cpu')
+    asked = iter(answers)
+    def answer(question):
+        for said in asked: return said
+        raise EOFError
+    for name in ('stdin', 'stdout'): monkeypatch.setattr(f'sys.{name}.isatty', lambda: True, raising=False)
+    monkeypatch.setattr('builtins.input', answer)
+    _offer_rewrites(behind, argparse.Namespace(rewrite=False))
+    assert ['[45]' in text for text in reversed(prose_of(behind))] == wanted
+
+def test_an_interruption_at_the_question_writes_nothing(behind, kata, monkeypatch):
+    kata('run', '-q', '--profile', 'cpu')
+    before, asked = prose_of(behind), iter(['y'])
+    def answer(question):
+        for said in asked: return said
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): _offer_rewrites(behind, argparse.Namespace(rewrite=False), ask=answer)
+    assert prose_of(behind) == before
+
+def test_only_the_posts_that_are_asked_for_and_never_after_smoke(behind, kata):
+    add(behind, '02_other', *SOUND[1:])
+    kata('run', '-q', '--profile', 'cpu')
+    assert 'claim' not in kata('run', 'other', '-q', '--profile', 'cpu')[1] and 'claim' not in kata('run', '-q', '--profile', 'smoke')[1]
+
+def test_a_note_that_cannot_be_read_is_named_and_the_others_are_offered(behind, kata):
+    (behind/'nbs/bad.ipynb').write_text('{')
+    code, said = kata('run', '-q', '--profile', 'cpu')
+    assert 'bad.ipynb' in said and 'becomes All in all it is 45.' in said
+
+# what is printed, and what is not
+
+def site_of(project): return {p: b for p, b in snapshot(project).items() if '_site' in p.parts}
+def repeat(project, path='nbs/posts/01_adding.ipynb', old='range(n)', new='range(n + 1)'): (project/path).write_text((project/path).read_text().replace(old, new))
+def reword(project): add_prose(project, 'It is [44]{claim=total}.')
+def fail(project):
+    add(project, '02_bad', '#| parameters\nn = 1', '1/0')
+    main(['run', 'bad', '-q', '--profile', 'cpu'])
+
+UNFIT = {  # what happens to a blog whose only post is fresh and printed; what is said; the exit code of a build that is not strict
+    'a cell changed': (repeat, ['stale', 'cell 4 changed', 'kata run adding'], 0),
+    'no record': (lambda p: add(p, '02_new', '1'), ['02_new', 'missing', 'kata run new'], 0),
+    'a failed run': (fail, ['02_bad', 'failed', 'ZeroDivisionError'], 0),
+    'a claim that disagrees': (reword, ['written is 44', '"It is 44."'], 1),
+    'foreign outputs': (lambda p: repeat(p, old='total 45', new='total 46'), ['stale', 'outputs'], 0),
+    'a broken note': (lambda p: (p/'nbs/bad.ipynb').write_text('{'), ['bad.ipynb', 'no JSON'], 1),
+}
+
+@pytest.mark.parametrize('change, words, plain', UNFIT.values(), ids=UNFIT)
+def test_a_strict_build_refuses_and_leaves_the_site_as_it_was(project, kata, change, words, plain):
+    kata('run', '-q', '--profile', 'cpu')
+    assert kata('build', '--strict')[0] == 0
+    before = site_of(project)
+    change(project)
+    kata("status")  # forgets what was said so far
+    code, said = kata('build', '--strict')
+    assert code == 1 and all(w in said for w in words) and 'is as it was' in said and site_of(project) == before and before, said
+    assert kata('build')[0] == plain  # and this one prints what it can
+
+def test_a_strict_build_does_not_mind_a_draft(project, kata):
+    kata('run', '-q', '--profile', 'cpu')
+    kata('new', 'Not yet', '--week', '1')
+    assert kata('build', '--strict')[0] == 0
+
+def test_a_stale_page_is_printed_with_its_notice_and_a_warning(project, kata):
+    kata('run', '-q', '--profile', 'cpu')
+    repeat(project)
+    code, said = kata('build')
+    assert code == 0 and 'warning: ' in said and 'cell 4 changed' in said
+    html = (project/'_site/posts/adding.html').read_text()
+    assert html.index('The code has moved on since this run: cell 4 changed.') < html.index('<pre')
+
+# running a record again
+
+def test_verify_says_metric_by_metric_and_changes_nothing(project, kata):
+    kata('run', '-q', '--profile', 'cpu')
+    before = snapshot(project)
+    code, said = kata('verify', 'adding')
+    assert code == 0 and 'within  total 45 -> 45' in said and '1 of 1 metrics within' in said and 'stale' not in said
+    assert snapshot(project) == before and not (project/'.kata/verify/adding').exists()
+
+def test_verify_names_a_stale_record_first_and_what_lies_outside(project, kata):
+    kata('run', '-q', '--profile', 'cpu')
+    repeat(project)
+    code, said = kata('verify', 'adding')
+    assert code == 1 and 'outside total 45 -> 55' in said and said.index('the code has moved on (cell 4 changed)') < said.index('outside')
+    assert kata('verify', 'adding', '--tol', 'total=10')[0] == 0
+
+def test_verify_for_programs(project, kata, capfd):
+    kata('run', '-q', '--profile', 'cpu')
+    assert main(['verify', 'adding', '--json']) == 0
+    found, = json.loads(capfd.readouterr().out)
+    assert found['ok'] and found['rows'][0]['word'] == 'within' and found['behind'] == [] and found['profile'] == 'cpu'
+
+@pytest.mark.parametrize('words, code, part', [
+    (['ading'], 2, "did you mean 'adding'"), ([], 2, 'POST'), (['adding', '--tol', 'total'], 2, 'is no tolerance'), (['adding', '--tol', 'total=-1'], 2, 'is no tolerance'), (['adding', '--tol', 'total=nan'], 2, 'is no tolerance'),
+    (['adding', '--tol', 'totl=1'], 1, "did you mean 'total'"), (['adding', '--profile', 'full'], 1, 'no passed record of the profile full'), (['adding', '--cell-timeout', '0'], 1, 'time limit')])
+def test_what_verify_refuses(project, kata, words, code, part):
+    kata('run', '-q', '--profile', 'cpu')
+    found, said = kata('verify', *words)
+    assert found == code and part in said
 
 BROKEN = [  # what is wrong with the second post, and what must be said of it
     (lambda p: (p/'nbs/posts/02_bad.ipynb').write_text('{"cells": ['), ['02_bad.ipynb', 'no JSON']),

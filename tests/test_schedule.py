@@ -38,6 +38,12 @@ class Heard(Lines):
 
 def passing(note, profile, root, watch=None, **limits): return Run(profile, '', ended='passed', seconds=1, notebook=note.raw)
 
+def watched(note, watch):
+    "A run that goes on for some seconds if nobody ends it."
+    for _ in range(1000):
+        watch(Progress(note.name, 2, 1, 1, 0, 0, False))
+        time.sleep(.01)
+
 # Who waits for whom
 
 @pytest.fixture
@@ -188,21 +194,28 @@ def test_a_mistake_of_our_own_ends_all_runs(tmp_path):
     ended = threading.Event()
     def runner(note, profile, root, watch=None, **limits):
         if note.name == '01_a': raise ZeroDivisionError
-        try:
-            while True:
-                watch(Progress(note.name, 2, 1, 1, 0, 0, False))
-                time.sleep(.01)
+        try: watched(note, watch)
         finally: ended.set()
     with pytest.raises(ZeroDivisionError): run_posts([post(tmp_path, '01_a', '1'), post(tmp_path, '02_b', '1')], 'smoke', tmp_path, runner=runner, has=TWO, show=Heard())
     assert ended.is_set()
 
 def test_when_nobody_listens_any_more_the_runs_end(tmp_path):
+    "Also where more is on its way than was listened to."
+    said, ended = threading.Event(), threading.Event()
     class Gone(Lines):
         def say(self, text, out=None):
-            if 'cell' in text: raise BrokenPipeError
-    paths = [post(tmp_path, f'0{n}_p{n}', '1', 'import time\ntime.sleep(60)') for n in (1, 2)]
-    with pytest.raises(BrokenPipeError): run_posts(paths, 'cpu', tmp_path, has=TWO, show=Gone())
-    assert [read_records(p) for p in paths] == [[], []] and threading.active_count() == 1
+            if 'cell' not in text: return
+            said.wait(20)
+            raise BrokenPipeError
+    def runner(note, profile, root, watch=None, **limits):
+        try:
+            for nth in (1, 2, 3): watch(Progress(note.name, nth + 1, nth, 3, 0, 0, True))
+            said.set()
+            watched(note, watch)
+        finally: ended.set()
+    path = post(tmp_path, '01_a', '1')
+    with pytest.raises(BrokenPipeError): run_posts([path], 'cpu', tmp_path, runner=runner, show=Gone())
+    assert ended.is_set() and read_records(path) == []
 
 # The terminal
 
@@ -282,8 +295,17 @@ sys.exit(main(sys.argv[1:]))"""
 HEARS = KATA.format('for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.default_int_handler if s == signal.SIGINT else signal.SIG_DFL)')  # ignored where the tests run in the background
 DEAF = KATA.format('signal.signal(signal.SIGINT, signal.SIG_IGN)')
 
-def call(root, *words, code=HEARS):
-    return subprocess.Popen([sys.executable, '-c', code, 'run', *words], cwd=root, env=os.environ | {'PYTHONPATH': str(HOME)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@pytest.fixture
+def call():
+    "Start `kata run` as a process of its own; what a failed test leaves running is ended."
+    calls = []
+    def start(root, *words, code=HEARS):
+        calls.append(subprocess.Popen([sys.executable, '-c', code, 'run', *words], cwd=root, env=os.environ | {'PYTHONPATH': str(HOME)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return calls[-1]
+    yield start
+    for c in calls:
+        c.kill()
+        c.communicate(timeout=20)
 
 def wait_for(condition, seconds=20):
     for _ in range(seconds * 20):
@@ -302,7 +324,7 @@ def begun(root, *stems):
 def group(pid): return [l for l in subprocess.run(['ps', '-eo', 'pgid=,stat=,args='], capture_output=True, text=True).stdout.splitlines() if int(l.split()[0]) == pid and 'Z' not in l.split()[1]]
 
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_leaves_everything_as_it_was(tmp_path, how):
+def test_an_interruption_leaves_everything_as_it_was(tmp_path, call, how):
     paths = [post(tmp_path, '01_done', '1'), *(post(tmp_path, f'0{n}_long{n}', LONG) for n in (2, 3, 4))]
     run_and_keep(tmp_path, read_note(paths[0]), 'cpu')
     before = snapshot(tmp_path)
@@ -315,7 +337,7 @@ def test_an_interruption_leaves_everything_as_it_was(tmp_path, how):
     assert [group(g) for g in groups] == [[], []] and snapshot(tmp_path) == before
     assert not list(tmp_path.rglob('weights-*')) and not list(tmp_path.rglob('.*.tmp'))
 
-def test_a_killed_call_leaves_no_process_and_no_lock(tmp_path):
+def test_a_killed_call_leaves_no_process_and_no_lock(tmp_path, call):
     path = post(tmp_path, '01_long', LONG)
     kata = call(tmp_path, '--profile', 'cpu')
     (pid,) = begun(tmp_path, 'long')
@@ -326,25 +348,25 @@ def test_a_killed_call_leaves_no_process_and_no_lock(tmp_path):
     post(tmp_path, '01_long', '1')
     assert run_posts([path], 'cpu', tmp_path, show=Heard()) == [] and not list(tmp_path.rglob('weights-*'))
 
-def test_a_call_that_ignores_interruptions_goes_on(tmp_path):
+def test_a_call_that_ignores_interruptions_goes_on(tmp_path, call):
     post(tmp_path, '01_a', 'import time\nfrom kata_blog.core import run_dir\n(run_dir()/"pid").write_text("1")\ntime.sleep(1.5)')
     kata = call(tmp_path, '--profile', 'smoke', code=DEAF)
     begun(tmp_path, 'a')
     kata.send_signal(signal.SIGINT)
     assert 'passed  01_a' in kata.communicate(timeout=20)[0] and kata.returncode == 0
 
-def test_the_same_post_does_not_run_twice_at_once(tmp_path):
+def test_the_same_post_does_not_run_twice_at_once(tmp_path, call):
     paths = [post(tmp_path, '01_long', LONG), post(tmp_path, '02_b', '1')]
     kata = call(tmp_path, 'long', '--profile', 'cpu')
     begun(tmp_path, 'long')
     heard = Heard()
-    assert run_posts(paths, 'cpu', tmp_path, show=heard) == ['01_long']
+    assert run_posts(paths, 'cpu', tmp_path, show=heard, cell_timeout_s=9) == ['01_long']
     assert 'failed  01_long: is already running, begun by another call; wait for its end and call again' in heard.lines and any(l.startswith('passed  02_b') for l in heard.lines)
     kata.terminate()
     kata.communicate(timeout=20)
     assert len(read_records(paths[1])) == 1 and read_records(paths[0]) == []
 
-def test_two_calls_at_once_keep_all_records(tmp_path):
+def test_two_calls_at_once_keep_all_records(tmp_path, call):
     paths = [post(tmp_path, f'0{n}_p{n}', *['1'] * 5, f'"{n}"') for n in range(4)]
     calls = [call(tmp_path, *names, '--profile', 'cpu') for names in (('p0', 'p1'), ('p2', 'p3'))]
     for c in calls: assert (c.communicate(timeout=60), c.returncode)[1] == 0

@@ -1,11 +1,14 @@
 "stale: which edits make a post's results stale, which do not, and how the reason is named."
 import json, shutil, subprocess, sys
+from importlib.metadata import version
 from pathlib import Path
 import pytest
 import kata_blog
+from kata_blog.core import NoteError
 from kata_blog.press.note import read_note
 from kata_blog.press.record import record_id, record_path
-from kata_blog.press.stale import Library, imports, post_key, registered, status
+from kata_blog.press.reach import Library
+from kata_blog.press.stale import behind, differs, post_key, status
 from making import run_and_keep, snapshot, write_post
 
 MODULES = {
@@ -19,7 +22,7 @@ MODULES = {
     'named': 'import importlib\ndef three(): return importlib.import_module("kata_blog.far").three\n',
     'far': 'three = 3\n',
     'loop': 'from . import pool\nx = 1\n',
-    'pool': 'from . import loop\ny = 2\n',
+    'pool': 'from . import loop\ny = 2\ndef z(): return y\n',
     'sub/__init__': 'from .inner import inner\n',
     'sub/inner': 'from ..core import ONE\ndef inner(): return ONE\n',
     'data': 'def register(name, *, version): pass\nregister("tones", version="1")\ndef used(): return [dict(name="tones", version="1", variant="original")]\n',
@@ -27,7 +30,7 @@ MODULES = {
     'press/__init__': '', 'press/run': 'x = 1\n',
 }
 CODES = ['#| default_exp adding', '#| parameters\nn = 100\nways = ["a", "b"]', 'from kata_blog.halves import quarter\nfrom kata_blog import starred, named as far_away, loop\nimport kata_blog.data',
-         'from kata_blog.sub import inner\nimport kata_blog.press.run', '# words only', '#| eval: false\n1/0', 'quarter(n)']
+         'from kata_blog.sub import inner\nimport kata_blog.press.run\ninner() + loop.pool.z()', '# words only', '#| eval: false\n1/0', 'quarter(n)']
 POST = 'nbs/posts/01_adding.ipynb'
 
 @pytest.fixture(scope='module')
@@ -56,30 +59,25 @@ def only(root):
     return found.word, found.why
 
 EDITS = [
-    ('kata_blog/halves.py', 'half(half(x))', 'half(x)', 'halves changed'),
-    ('kata_blog/deep.py', 'x/2', 'x/3', 'deep changed'),
-    ('kata_blog/deep.py', 'LIMIT = 3', 'LIMIT = 4', 'deep changed'),
-    ('kata_blog/core.py', 'ONE = 1', 'ONE = True', 'core changed'),
-    ('kata_blog/late.py', 'return 0', 'return 1', 'late changed'),
-    ('kata_blog/stars.py', '2 * x', 'x * 2', 'stars changed'),
-    ('kata_blog/far.py', '3', '4', 'far changed'),
-    ('kata_blog/pool.py', '2', '3', 'pool changed'),
-    ('kata_blog/sub/inner.py', 'return ONE', 'return -ONE', 'sub.inner changed'),
-    ('kata_blog/sub/__init__.py', 'import inner', 'import inner as inner', 'sub changed'),
-    ('kata_blog/deep.py', 'from . import core', 'from . import core, other', 'deep changed, other added'),
-    ('kata_blog/deep.py', 'from . import core', '', 'deep changed'),
+    ('kata_blog/halves.py', 'half(half(x))', 'half(x)', 'halves.quarter changed'),
+    ('kata_blog/deep.py', 'x/2', 'x/3', 'deep.half changed'),
+    ('kata_blog/core.py', 'ONE = 1', 'ONE = True', 'core.ONE changed'),
+    ('kata_blog/late.py', 'return 0', 'return 1', 'late.nothing changed'),
+    ('kata_blog/pool.py', '2', '3', 'pool.y changed'),
+    ('kata_blog/pool.py', 'import loop', 'import loop\nprint(1)', 'pool.<module> added'),
+    ('kata_blog/sub/inner.py', 'return ONE', 'return -ONE', 'sub.inner.inner changed'),
     (POST, 'quarter(n)', 'quarter(n+1)', 'cell 8 changed'),
     (POST, 'import quarter', 'import quarter as quarter', 'cell 4 changed'),
     (POST, '#| eval: false', '#| eval: true', 'cell 7 added'),
     (POST, '# words only', 'words = 1', 'cell 6 added'),
-    (POST, 'quarter(n)', '# quarter(n)', 'a cell removed'),
+    (POST, 'quarter(n)', '# quarter(n)', 'a cell removed, deep.half removed, halves.quarter removed, late.nothing removed'),
     (POST, 'quarter(n)', '%time quarter(n)', 'cell 8 changed'),
     (POST, 'cpu: {n: 10}', 'cpu: {n: 11}', 'parameter n 10 -> 11'),
     (POST, 'cpu: {n: 10}', 'cpu: {}', 'parameter n 10 -> 100'),
     (POST, 'cpu: {n: 10}', 'two: {n: 10}', 'profile cpu removed'),
     (POST, r'[\"a\", \"b\"]', r'[\"a\"]', "parameter ways ['a', 'b'] -> ['a']"),
     (POST, 'ways = [', 'more = None; ways = [', 'parameter more added'),
-    ('kata_blog/data.py', 'register("tones", version="1")', 'register("tones", version="2")', 'data changed, data tones 1 -> 2'),
+    ('kata_blog/data.py', 'register("tones", version="1")', 'register("tones", version="2")', 'data tones 1 -> 2'),
 ]
 
 @pytest.mark.parametrize('file, old, new, why', EDITS, ids=[f'{f} {n}' for f, _, n, _ in EDITS])
@@ -94,7 +92,9 @@ def test_what_matters_makes_it_stale(kept, file, old, new, why):
 SAFE = [
     ('kata_blog/deep.py', 'def half(x): return x/2', 'def half(x):  # halves\n    "Half."\n    return x / 2'),
     ('kata_blog/deep.py', 'LIMIT = 3', '\n\n"Words."\n\nLIMIT  =  3'),
+    ('kata_blog/deep.py', 'LIMIT = 3', 'LIMIT = 4'),
     ('kata_blog/other.py', 'x = 1', 'x = 2'),
+    ('kata_blog/stars.py', '2 * x', 'x * 2'),
     ('kata_blog/__init__.py', '"1"', '"2"'),
     ('kata_blog/press/run.py', 'x = 1', 'x = 2'),
     (POST, 'title: Adding', 'title: Sums'),
@@ -142,6 +142,78 @@ def test_press_imports_neither_post_nor_torch(kept):
     script = 'import sys\nfrom kata_blog.press.stale import status\nprint(status(sys.argv[1])[0].word, [m for m in sys.modules if m in ("torch", "fastai", "execnb", "IPython", "kata_blog.halves")])'
     home = str(Path(kata_blog.__file__).parents[1])
     assert subprocess.run([sys.executable, '-c', script, str(kept)], env={'PYTHONPATH': home}, capture_output=True, text=True).stdout == 'fresh []\n'
+
+# why, and what differs
+
+def git(root, *words): subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *words], cwd=root, check=True, capture_output=True)
+
+def chains(root): return status(root, why=True)[0].chains
+
+def test_why_is_the_way_to_what_changed(kept):
+    edit(kept, 'kata_blog/late.py', 'return 0', 'return 1')
+    edit(kept, 'kata_blog/pool.py', 'return y', 'return y + two()\ndef two(): return 2')
+    edit(kept, POST, 'cpu: {n: 10}', 'cpu: {n: 11}')
+    assert chains(kept) == ['01_adding -> halves.quarter -> late.nothing (changed)', '01_adding -> pool.z -> pool.two (added)', '01_adding -> pool.z (changed)']
+
+def test_why_names_the_commit_that_changed_it(kept):
+    git(kept, 'init')
+    commits = [('first', 'return 0', 'return 0'), ('sums: nothing is one', 'return 0', 'return 1'), ('words', 'def', '# well\ndef'), ('another', '1', '1\ndef other(): return 1')]
+    for subject, old, new in commits:
+        edit(kept, 'kata_blog/late.py', old, new)
+        git(kept, 'add', '-A')
+        git(kept, 'commit', '--allow-empty', '-m', subject)
+    assert len(chains(kept)) == 1 and chains(kept)[0].endswith(' sums: nothing is one)') and '(changed by ' in chains(kept)[0]
+    edit(kept, 'kata_blog/late.py', 'nothing(): return 1', 'nothing(): return 2')
+    assert chains(kept) == ['01_adding -> halves.quarter -> late.nothing (changed, not committed)']
+
+def test_why_of_what_the_first_commit_holds(kept):
+    edit(kept, 'kata_blog/late.py', 'return 0', 'return 1')
+    git(kept, 'init')
+    git(kept, 'add', '-A')
+    git(kept, 'commit', '-m', 'all')
+    assert chains(kept)[0].endswith(' all)')
+
+def test_there_is_no_why_without_a_way(kept):
+    assert chains(kept) == []
+    edit(kept, POST, 'cpu: {n: 10}', 'two: {n: 10}')
+    assert status(kept, why=True)[0].reasons == ['profile cpu removed'] and chains(kept) == []
+
+def test_what_differs_is_no_cause_of_stale(kept):
+    record = dict(device={'kind': 'cuda', 'name': 'NVIDIA H100'}, versions={'python': '3.11.0', 'PyYAML': version('PyYAML'), 'gone_away': '1.0'},
+                  data=[{'name': 'cifar10', 'version': '1', 'variant': 'recompressed'}, {'name': 'unheard', 'version': '1', 'variant': 'original'}])
+    found = differs(record)
+    assert [d.partition(' -> ')[0] for d in found][:3] == ['device NVIDIA H100', 'python 3.11.0', 'gone_away 1.0'] and 'gone_away 1.0 -> none' in found
+    assert not any(word in ' '.join(found) for word in ('PyYAML', 'unheard'))
+    path = record_path(kept/POST)
+    (kept_record,) = json.loads(path.read_text())
+    kept_record['versions']['python'] = '3.10.0'
+    path.write_text(json.dumps([kept_record | {'id': record_id(kept_record)}]))
+    (found,) = status(kept, env=True)
+    assert found.word == 'fresh' and any(d.startswith('python 3.10.0 -> ') for d in found.differs) and status(kept)[0].differs == []
+
+def test_a_variant_that_is_here_is_held_against_the_record(monkeypatch):
+    monkeypatch.setattr('kata_blog.data.variant', lambda name: 'original')
+    assert differs(dict(data=[dict(name='cifar10', version='1', variant='recompressed')])) == ['data cifar10 recompressed -> original']
+
+def test_behind_gives_every_reason(kept):
+    note, record = read_note(kept/POST), json.loads(record_path(kept/POST).read_text())[0]
+    assert behind(note, kept, record) == []
+    edit(kept, 'kata_blog/late.py', 'return 0', 'return 1')
+    edit(kept, POST, 'quarter(n)', 'quarter(n+1)')
+    assert behind(read_note(kept/POST), kept, record) == ['cell 8 changed', 'late.nothing changed']
+    assert behind(note, kept, record, Library(kept)) == ['late.nothing changed']
+    assert behind(note, kept, record | {'profile': 'gone'}) == ['profile gone removed']
+
+def test_a_profile_that_is_wrong_hides_no_other(kept):
+    edit(kept, POST, 'smoke: {n: 2}', 'smoke: {m: 2}')
+    assert only(kept) == ('fresh', '')
+    with pytest.raises(NoteError, match="unknown parameter 'm'"): post_key(read_note(kept/POST), kept, 'smoke')
+    with pytest.raises(NoteError, match="unknown profile 'best'"): post_key(read_note(kept/POST), kept, 'best')
+
+def test_a_used_data_set_counts_under_whatever_name_it_was_asked_for(kept):
+    "The post never says `tones`; its run did."
+    record = json.loads(record_path(kept/POST).read_text())[0]
+    assert record['key']['data'] == {} and [d['name'] for d in record['data']] == ['tones']
 
 # the four words
 
@@ -200,61 +272,22 @@ def test_a_notebook_without_ids(tmp_path):
 # parts
 
 # fixed: every supported Python must come to these
-KEY = ['a95672fc12b3c685', '90bae02143934cac', 'b0ab8eb213a2fd49'], {
-    'core': '5ce379ca7cf552b9',
-    'data': 'f37a640c340497ff',
-    'deep': 'b7e50225c05150e7',
-    'far': 'a38e3700a515755d',
-    'halves': '488f7448f2b3cb30',
-    'late': '9605fd5a8d41517c',
-    'loop': '9ca4c4107e2c452a',
-    'named': 'da56432b0a80cb24',
-    'pool': '72635bf2f0c8c909',
-    'starred': '8526ddef5c730bfe',
-    'stars': '260c61f81c588999',
-    'sub': 'ed8b5e4594672151',
-    'sub.inner': '1ecc89a8bece5469',
+KEY = ['a95672fc12b3c685', 'ebb4162c16da9c04', 'b0ab8eb213a2fd49'], {
+    'core.ONE': '223cd4f93c8916ac',
+    'deep.half': '442c9d94befab333',
+    'halves.quarter': '0f82b2944cc99711',
+    'late.nothing': '1f7caea69bc7556c',
+    'pool.y': 'fdfca02756fcfc30',
+    'pool.z': '80023f6f8a7f8d91',
+    'sub.inner.inner': 'a7fd185ef7c2a801',
 }
 
 def test_the_key_is_the_same_wherever_it_is_made(kept):
     cells, code = KEY
-    assert post_key(read_note(kept/POST), kept, 'cpu') == dict(form=1, cells=cells, code=code, parameters={'n': 10, 'ways': ['a', 'b']})
+    assert post_key(read_note(kept/POST), kept, 'cpu') == dict(form=2, cells=cells, code=code, parameters={'n': 10, 'ways': ['a', 'b']}, data={})
 
 @pytest.mark.parametrize('value', ['{"b", "a"}', '(1, 2)', 'b"x"', '{1: "a"}', '1j', 'None', 'float', '-1', '[{"a": (1,)}]'])
 def test_any_parameter_has_a_place_in_the_key(tmp_path, value):
     if value == 'float': value = '1e-3'
     key = post_key(write_post(tmp_path, [f'#| parameters\nn = {value}']), tmp_path, 'full')
     assert json.loads(json.dumps(key)) == key
-
-@pytest.mark.parametrize('code, found', [
-    ('import kata_blog', ['kata_blog']),
-    ('import kata_blog.a.b as c, numpy', ['kata_blog.a.b']),
-    ('from kata_blog import a, b', ['kata_blog', 'kata_blog.a', 'kata_blog.b']),
-    ('def f():\n    if x:\n        from kata_blog.a import b', ['kata_blog.a', 'kata_blog.a.b']),
-    ('%matplotlib inline\nimport kata_blog.a\n  from kata_blog.b import c', ['kata_blog.a', 'kata_blog.b', 'kata_blog.b.c']),
-    ('__import__("kata_blog.a")', ['kata_blog.a']),
-    ('from importlib import import_module\nimport_module("kata_blog.a"); import_module(name)', ['kata_blog.a']),
-    ('kata_blogs = 1; import kata_blogger', []),
-    ('!ls\nfrom nowhere import', []),
-])
-def test_imports(code, found): assert imports(code) == found
-
-def test_relative_imports_by_name():
-    assert imports('import importlib\nimportlib.import_module(".far", __package__)', 'kata_blog.sub') == ['kata_blog.sub.far']
-
-def test_packages_on_the_way_count(kept):
-    assert list(Library(kept).reached(['import kata_blog.sub.inner'])) == ['core', 'sub', 'sub.inner']
-
-def test_a_version_that_is_used_counts(kept):
-    assert 'kata_blog' in Library(kept).reached(['from kata_blog import __version__'])
-    assert 'kata_blog' in Library(kept).reached(['from kata_blog import *'])
-
-def test_a_module_that_is_missing_or_broken_is_no_crash(kept):
-    (kept/'kata_blog'/'broken.py').write_text('def (')
-    assert list(Library(kept).reached(['import kata_blog.broken, kata_blog.gone'])) == ['kata_blog', 'broken']  # `gone` may be a name in the package
-
-def test_registered_reads_text(kept):
-    (kept/'kata_blog'/'more.py').write_text('from kata_blog import data\ndata.register("eeg", version="3", about="x")\nregister(name, version="1")\natexit.register("x")\ndef (')
-    assert registered(kept) == {'tones': '1'}
-    (kept/'kata_blog'/'more.py').write_text('from kata_blog import data\ndata.register("eeg", version="3", about="x")\nregister(name, version="1")\natexit.register("x")')
-    assert registered(kept) == {'eeg': '3', 'tones': '1'}

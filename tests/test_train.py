@@ -1,13 +1,16 @@
 "Training: the numbers of a plain loop, and a memory that neither forgets a change nor minds a comment."
-import importlib.util, json, os, random, subprocess, sys, threading
+import importlib.util, json, os, random, re, subprocess, sys, threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
 from torch import nn
 from torch.nn import functional as F
+import resuming
 from kata_blog import train
 from kata_blog.core import KataError, ShapeError
 from kata_blog.train import Batches, Made, accuracy, call_key, fit_model, half_forward, load_weights, once, pick_device, place, predict_all, save_weights, seed_all, triangle
@@ -501,6 +504,253 @@ def test_arrays_and_state_dicts_come_back(tmp_path):
 @pytest.mark.parametrize('value', [object(), nn.Linear(1, 1), {1, 2}, Plain(), Made('a', 'b', 'c', 'd', 0., 'e', {})], ids=lambda v: type(v).__name__)
 def test_other_results_are_refused(value):
     with pytest.raises(KataError, match=f'the result holds a {type(value).__name__}'): train._pack([value], [])
+
+# ---------------------------------------------------------------- resuming
+
+@pytest.fixture(scope='module')
+def server():
+    server = resuming.Server()
+    yield server
+    server.close()
+
+@pytest.fixture(scope='module')
+def whole(server, tmp_path_factory):
+    "What each task gives when nothing interrupts it, and its `made`."
+    found = {}
+    def of(task):
+        if task not in found:
+            folder = tmp_path_factory.mktemp(task)
+            assert server.sit(task, folder, every_s='1000') == 0
+            found[task] = resuming.kept(folder)
+        return found[task]
+    return of
+
+def resume(server, task, folder, deaths, every_s='0'):
+    "Kill a task at each of `deaths`, then let it end; what is kept, and the number of sittings that died."
+    died = sum(server.sit(task, folder, death, every_s) == -9 for death in deaths)
+    assert server.sit(task, folder, None, every_s) == 0
+    return *resuming.kept(folder), died
+
+KILLS = int(os.environ.get('KATA_KILLS') or 3)              # trainings of each kind that are killed at random; the long form: 200
+
+@pytest.mark.parametrize('task', resuming.TASKS)
+def test_a_training_killed_anywhere_ends_with_the_same_bits(server, whole, tmp_path, task):
+    rng = random.Random(task)
+    (expected, made), n = whole(task), resuming.STEPS[task]
+    assert [s['steps'] for s in made['segments']] == [n]
+    for i in range(KILLS):
+        deaths = [(rng.choice(['step', 'step', 'step', 'write', 'replace', 'replaced']), rng.randint(1, n)), *(('time', rng.randint(200, 900)) for _ in range(rng.randint(0, 2)))]
+        rng.shuffle(deaths)
+        every_s = rng.choice(['0', '0', '0.02'])
+        found, made, died = resume(server, task, tmp_path/f'{i}', deaths, every_s)
+        assert found == expected, (task, deaths, every_s)
+        assert died or every_s != '0' or deaths[0][0] == 'time', (task, deaths)  # with fewer checkpoints, a death at one of them may not come
+        assert sum(s['steps'] for s in made['segments']) == n and made['seconds'] == pytest.approx(sum(s['seconds'] for s in made['segments']), abs=0.01)
+
+@pytest.mark.parametrize('task, deaths, steps', [
+    ('sgd', [('step', 6)], [5, 10]),
+    ('sgd', [('step', 6), ('step', 1)], [5, 10]),           # the second sitting came to nothing
+    ('sgd', [('step', 5), ('step', 4), ('step', 3)], [4, 3, 2, 6]),
+    ('sgd', [('validate', 1)], [5, 10]), ('sgd', [('validate', 3)], [15, 0]),
+    ('sgd', [('write', 7)], [6, 9]), ('sgd', [('replace', 7)], [6, 9]), ('sgd', [('replaced', 7)], [7, 8]),
+    ('sgd', [('rename', 1)], [15, 0]),                      # between the training and the storing of its result
+    ('two', [('step', 11)], [10, 15]), ('two', [('step', 14)], [13, 12]),
+    ('two', [('replace', 11)], [10, 15]), ('two', [('replaced', 11)], [10, 15]),  # as the first of its fits is kept
+], ids=str)
+def test_nothing_is_done_twice(server, whole, tmp_path, task, deaths, steps):
+    found, made, died = resume(server, task, tmp_path/'run', deaths)
+    assert found == whole(task)[0] and died == len(deaths) and [s['steps'] for s in made['segments']] == steps
+    assert all(s.keys() == {'when', 'seconds', 'device', 'torch', 'steps'} for s in made['segments'])
+
+def test_a_checkpoint_is_written_when_its_time_has_come(server, whole, tmp_path):
+    found, made, _ = resume(server, 'sgd', tmp_path/'run', [('step', 10)], every_s='1000')
+    assert found == whole('sgd')[0] and [s['steps'] for s in made['segments']] == [15]
+    found, made, _ = resume(server, 'two', tmp_path/'two', [('step', 14)], every_s='1000')  # the end of a fit is always kept
+    assert found == whole('two')[0] and [s['steps'] for s in made['segments']] == [10, 15]
+
+@contextmanager
+def power_cut(after):
+    "Let a training in this process end after some steps."
+    from fastai.learner import Learner
+    step, calls = Learner._step, []
+    def until(self):
+        if len(calls) == after: raise KeyboardInterrupt
+        calls.append(step(self))
+    with mock.patch.object(Learner, '_step', until), pytest.raises(KeyboardInterrupt): yield
+
+@pytest.fixture
+def cut(monkeypatch):
+    "A training of 15 steps that was cut after 6; its checkpoint."
+    monkeypatch.setenv('KATA_CHECKPOINT_S', '0')
+    with power_cut(6): once(resuming.sgd, resuming.Task())
+    path, = Path(os.environ['KATA_RUN_DIR']).glob('once/sgd-*.unfinished/1.safetensors')
+    return path
+
+def rewrite(path, change):
+    about, state = train._read_state(path)
+    state_about = {k: about[k] for k in ('form', 'key', 'segments')}
+    change(state_about, state)
+    train._write_state(path, state_about, state)
+
+DAMAGE = {'cut': lambda p: p.write_bytes(p.read_bytes()[:-1]), 'empty': lambda p: p.write_bytes(b''), 'text': lambda p: p.write_bytes(b'{}' * 400),
+          'tensor': lambda p: p.write_bytes(p.read_bytes()[:-1] + b'!'), 'header': lambda p: p.write_bytes(p.read_bytes().replace(b'steps', b'stepz')),
+          'number': lambda p: p.write_bytes(re.sub(rb'batch\\", \d', rb'batch\\", 9', p.read_bytes())),
+          'key': lambda p: rewrite(p, lambda about, state: about.update(key='0' * 64)), 'form': lambda p: rewrite(p, lambda about, state: about.update(form=0)),
+          'model': lambda p: rewrite(p, lambda about, state: state['form'].pop()), 'fewer': lambda p: rewrite(p, lambda about, state: state.pop('form'))}
+
+@pytest.mark.parametrize('how', DAMAGE)
+def test_a_checkpoint_that_is_damaged_or_of_another_call_is_named_and_dropped(cut, whole, capfd, how):
+    before = cut.read_bytes()
+    DAMAGE[how](cut)
+    assert cut.read_bytes() != before
+    made = once(resuming.sgd, resuming.Task()).made
+    said = capfd.readouterr().err
+    assert said.count('\n') == 1 and f'the checkpoint {cut.parent.name}/1.safetensors is dropped (' in said and str(cut.parents[2]) not in said
+    assert resuming.kept(os.environ['KATA_RUN_DIR'])[0] == whole('sgd')[0] and [s['steps'] for s in made.segments] == [15]
+
+def test_a_whole_checkpoint_is_taken_up_without_a_word(cut, whole, capfd):
+    made = once(resuming.sgd, resuming.Task()).made
+    assert capfd.readouterr() == ('', '') and [s['steps'] for s in made.segments] == [6, 9] and resuming.kept(os.environ['KATA_RUN_DIR'])[0] == whole('sgd')[0]
+
+@pytest.mark.parametrize('tensor', [torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last), torch.randn(3, 1, 1, 1).to(memory_format=torch.channels_last), torch.randn(3, 4).T, torch.ones(3, 1).expand(3, 4), torch.zeros(0, 2), torch.tensor(3.), torch.ones(4, dtype=torch.bfloat16)], ids=lambda t: f'{tuple(t.shape)} {t.stride()}')
+def test_a_checkpoint_keeps_the_order_of_memory(tmp_path, tensor):
+    train._write_state(tmp_path/'s', {}, [tensor])
+    back, = train._read_state(tmp_path/'s')[1]
+    assert torch.equal(back, tensor) and back.dtype == tensor.dtype and back.stride() == torch.empty_like(tensor).stride()
+
+def test_a_full_disk_stops_no_training_but_the_storing(cut, whole, capfd, monkeypatch):
+    def full(path, content):
+        if full.always or '.unfinished' in str(path): raise OSError(28, 'No space left on device', str(path))
+        return write_atomic(path, content)
+    full.always, write_atomic = True, train.write_atomic
+    monkeypatch.setattr(train, 'write_atomic', full)
+    with pytest.raises(OSError, match='No space'): once(resuming.sgd, resuming.Task())
+    full.always = False
+    made = once(resuming.sgd, resuming.Task()).made
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 2 and all(s.endswith('1.safetensors (No space left on device); the training goes on, and would start anew after a crash') for s in said)
+    assert [s['steps'] for s in made.segments] == [6, 9] and resuming.kept(os.environ['KATA_RUN_DIR'])[0] == whole('sgd')[0]
+
+def test_off_resumes_nothing(cut, monkeypatch):
+    monkeypatch.setenv('KATA_ONCE', 'off')
+    monkeypatch.setattr(train, '_write_state', None)
+    before = {p: p.stat().st_mtime_ns for p in cut.parents[1].rglob('*')}
+    assert [s['steps'] for s in once(resuming.sgd, resuming.Task()).made.segments] == [15]
+    assert {p: p.stat().st_mtime_ns for p in cut.parents[1].rglob('*')} == before
+
+def test_a_result_leaves_no_checkpoint_even_after_a_kill_at_the_very_end(cut):
+    once(resuming.sgd, resuming.Task())
+    assert not cut.parent.exists()
+    cut.parent.mkdir()
+    cut.write_bytes(b'x')
+    once(resuming.sgd, resuming.Task())
+    assert not cut.parent.exists()
+
+def test_outside_of_once_nothing_is_written(monkeypatch):
+    monkeypatch.setenv('KATA_CHECKPOINT_S', '0')
+    resuming.sgd(resuming.Task())
+    assert not Path(os.environ['KATA_RUN_DIR']).exists()
+
+@pytest.mark.parametrize('asked', ['often', '-1', 'nan', '1e3x'])
+def test_a_time_between_checkpoints_is_a_number(monkeypatch, asked):
+    monkeypatch.setenv('KATA_CHECKPOINT_S', asked)
+    with pytest.raises(KataError, match=f"KATA_CHECKPOINT_S: found '{asked}'; needed"): once(resuming.sgd, resuming.Task())
+
+def with_counter(config):
+    from fastai.callback.core import Callback
+    seen, (batches, valid), net = [], resuming.batches(0), resuming.make_net()
+    fit_model(net, batches, torch.optim.SGD(net.parameters(), lr=0.1), 2, cbs=(Callback(after_step=lambda cb: seen.append(cb.train_iter)),))
+    return seen
+
+def test_a_fit_whose_callback_cannot_be_kept_starts_at_its_beginning(monkeypatch):
+    monkeypatch.setenv('KATA_CHECKPOINT_S', '0')
+    with power_cut(6): once(with_counter, Plain())
+    assert once(with_counter, Plain()).value == list(range(10))
+
+def outer(config): return {'inner': once(resuming.sgd, resuming.Task()).value, 'own': resuming.adamw(resuming.Task())}
+
+def test_a_call_inside_a_call_keeps_to_its_own_place(monkeypatch, whole):
+    monkeypatch.setenv('KATA_CHECKPOINT_S', '0')
+    with power_cut(6): once(outer, Plain())
+    with power_cut(12): once(outer, Plain())               # 9 of the inner one, 3 of its own
+    result = once(outer, Plain())
+    assert [s['steps'] for s in result.made.segments] == [3, 12]
+    tensors, expected = [], json.loads(whole('adamw')[0][1])
+    assert json.loads(json.dumps(train._pack(result.value['own'], tensors))) == expected
+
+def asks_another(config): return once(work, config).value, fit_model
+
+def test_how_checkpoints_are_written_is_in_no_key():
+    symbols = call_key(asks_another, Task('a'))[1]
+    assert {'asks_another', 'work', 'train.fit_model', 'train.Batches', 'train._Curve'} <= symbols.keys()
+    assert not {n for n in symbols if re.search('once|_resumed|_Fit|_Sitting|_state|_save|_load|_MADE', n)}
+
+def diverges(config):
+    seed_all(0)
+    net, x = small_net(), torch.randn(40, 4)
+    train = Batches(x, (x[:, 0] > 0).long(), bs=8, shuffle=True, transform=lambda x, y, epoch: (x / (epoch == 0), y))
+    return fit_model(net, train, torch.optim.SGD(net.parameters(), lr=0.1), 2)
+
+def test_a_fit_that_failed_is_not_taken_for_finished(monkeypatch):
+    monkeypatch.setenv('KATA_CHECKPOINT_S', '0')
+    for _ in range(2):
+        with pytest.raises(KataError, match='became nan at step 5 of 10'): once(diverges, Plain())
+
+def test_made_lists_what_this_process_got(note, monkeypatch):
+    monkeypatch.setattr(train, '_MADE', {})
+    assert train.made() == []
+    result = once(work, Task(str(note)))
+    once(work, Task(str(note)))                            # loaded, but it was made here
+    one, = train.made()
+    assert one == {k: v for k, v in result.made._asdict().items() if k != 'symbols'} | {'loaded': False} and len(one['segments']) == 1
+    monkeypatch.setattr(train, '_MADE', {})
+    once(work, Task(str(note)))
+    assert train.made() == [one | {'loaded': True}]
+
+TRAINING = '''
+import os, signal, sys, torch
+from dataclasses import dataclass
+from pathlib import Path
+from fastai.learner import Learner
+from torch import nn
+from kata_blog.core import report, run_dir
+from kata_blog.train import Batches, fit_model, once, seed_all
+
+@dataclass(frozen=True)
+class Config: epochs:int=30
+
+def fit(config):
+    seed_all(0)
+    net, x = nn.Linear(4, 2), torch.randn(80, 4)
+    train = Batches(x, (x[:, 0] > 0).long(), bs=8, shuffle=True)
+    return fit_model(net, train, torch.optim.AdamW(net.parameters(), lr=0.01), config.epochs)
+
+first, steps, step = not (run_dir()/'log.old').exists(), [], Learner._step
+(run_dir()/'log.old').touch()
+def mortal(self):
+    if first and len(steps) == 150: os.kill(os.getpid(), signal.SIGKILL)
+    steps.append(step(self))
+Learner._step = mortal
+result = once(fit, Config())
+report(done=len(steps), loss=sum(result.value['loss']))
+'''
+
+def test_a_run_that_was_killed_goes_on_and_its_record_says_so(tmp_path, monkeypatch):
+    pytest.importorskip('execnb')
+    from kata_blog.press.record import make_record
+    from kata_blog.press.run import run_note
+    from making import write_post
+    monkeypatch.setenv('KATA_CHECKPOINT_S', '0')
+    post = write_post(tmp_path, [TRAINING])
+    killed = run_note(post, 'full', tmp_path)
+    assert killed.ended == 'failed' and 'SIGKILL' in killed.error and killed.parts == []
+    run = run_note(post, 'full', tmp_path)
+    assert run.ended == 'passed', run.error
+    part, = make_record(post, run, {}, tmp_path)['parts']
+    assert run.metrics['done']['value'] == 150 and [s['steps'] for s in part['segments']] == [150, 150]
+    assert part['name'] == 'fit' and not part['loaded'] and part['seconds'] == pytest.approx(sum(s['seconds'] for s in part['segments']), abs=0.01)
+    again = run_note(post, 'full', tmp_path)
+    assert again.parts == [part | {'loaded': True}] and again.metrics['loss'] == run.metrics['loss'] and again.metrics['done']['value'] == 0
 
 # ---------------------------------------------------------------- weights
 

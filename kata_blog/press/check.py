@@ -16,6 +16,7 @@ from ..core import KataError
 from .claims import Problem, check_claims, loose_numbers, note_place, prose_only, shown_path
 from .note import Note, note_paths, page_stem, parameters, post_paths, profiles, read_note
 from .record import published, records_of
+from .run import needs
 from .settings import read_config, read_settings
 
 # %% ../../nbs/press/08_check.ipynb #e5bca4f3
@@ -41,10 +42,11 @@ def _post_faults(note):
 def post_problems(
     note:Note, # a parsed post
 )->list: # `Problem`s
-    "Front matter, module and profiles of a post."
+    "Front matter, module, profiles and needs of a post."
     found = [Problem(note_place(note, 1), text) for text in _post_faults(note)]
     try:
         for profile in profiles(note): parameters(note, profile)
+        needs(note, 'full')
     except KataError as e: found.append(as_problem(e))
     return found
 
@@ -146,7 +148,7 @@ def _note_problems(note, base, is_post, records):
     found = (post_problems(note) if is_post else []) + id_problems(note) + prose_problems(note, base) + figure_problems(note)
     shown = published(records.get(note.stem, []))
     if note.front.get('draft') and shown is None: return found
-    return found + check_claims(note, records) + (loose_numbers(note, shown) if is_post else [])
+    return found + check_claims(note, records) + loose_numbers(note, records)
 
 def _settings_problems(root):
     def problem(read):

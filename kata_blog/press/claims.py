@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'BOX', 'Problem', 'shown_path', 'Written', 'read_number', 'Term', 'read_formula', 'prose_only', 'Claim',
-           'claims_in', 'find_claims', 'chosen_record', 'Recorded', 'recorded', 'as_written', 'disagreement',
-           'note_place', 'check_claims', 'bind', 'loose_numbers']
+           'claims_in', 'find_claims', 'chosen_record', 'metrics_of', 'Recorded', 'recorded', 'as_written',
+           'disagreement', 'note_place', 'check_claims', 'bind', 'respelled', 'Rewrite', 'rewrites', 'rewrite',
+           'loose_numbers']
 
 # %% ../../nbs/press/04_claims.ipynb #b0dde8ef
-import difflib, math, os, re
-from dataclasses import dataclass
+import difflib, functools, json, math, os, re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from ..core import KataError, unknown
-from .note import Note
+from ..core import KataError, unknown, write_atomic
+from .note import Note, read_note
 from .record import published
 
 # %% ../../nbs/press/04_claims.ipynb #7c027874
@@ -46,9 +47,8 @@ UNITS = {
     **_sizes('level', 'dB=1'), **_sizes('information', 'bits=1'), **_sizes('length', 'm=1;cm=.01;mm=1e-3;µm=1e-6;μm=1e-6'),
 }
 _SPACE = ' \u00a0\u2009\u202f'  # plain, no-break, thin, narrow no-break
-_NUMBER = re.compile(rf"""(?P<sign>[+\-−±]|\+/-)?[{_SPACE}]*
-    (?P<digits>\d{{1,3}}(?:[,{_SPACE}']\d{{3}})+|\d+)(?P<decimals>\.\d+)?(?P<exp>[eE][+\-−]?\d+)?
-    [{_SPACE}]*(?P<unit>[^\d\s.,;:].*)?""", re.VERBOSE | re.DOTALL | re.ASCII)
+_FIGURES = rf"(?P<sign>[+\-−±]|\+/-)?[{_SPACE}]*(?P<digits>\d{{1,3}}(?:[,{_SPACE}']\d{{3}})+|\d+)(?P<decimals>\.\d+)?(?P<exp>[eE][+\-−]?\d{{1,3}}(?!\d))?"
+_NUMBER = re.compile(rf'{_FIGURES}[{_SPACE}]*(?P<unit>[^\d\s.,;:].*)?', re.DOTALL | re.ASCII)
 
 @dataclass(frozen=True)
 class Written:
@@ -71,8 +71,9 @@ def read_number(
     ascii_minus = lambda s: (s or '').replace('−', '-').replace('+/-', '').replace('±', '')
     exp = ascii_minus(m['exp'])
     digits = ascii_minus(m['sign']) + re.sub(rf"[,{_SPACE}']", '', m['digits']) + (m['decimals'] or '')
-    place = float(f'1e{int(exp[1:] or 0) - max(len(m["decimals"] or "") - 1, 0)}')
-    return Written(float(digits + exp), place, unit, *UNITS[unit])
+    number, place = float(digits + exp), float(f'1e{int(exp[1:] or 0) - max(len(m["decimals"] or "") - 1, 0)}')
+    if not (math.isfinite(number) and 0 < place < math.inf): raise KataError(f"'{text}' is no number that can be checked; needed one between 1e-300 and 1e300")
+    return Written(number, place, unit, *UNITS[unit])
 
 # %% ../../nbs/press/04_claims.ipynb #049a6ba4
 _NAME = r'[a-z][a-z0-9_]*'
@@ -124,14 +125,14 @@ def prose_only(
     "Blank out what is shown as it is, so that positions and lines still count."
     return _HIDDEN.sub(lambda m: re.sub(r'[^\n]', ' ', m[0]), markdown)
 
-def _attributes(text): return {k: v.strip('"\'') for k, v in _PAIR.findall(text)}
+def _attributes(text): return [(k, v.strip('"\'')) for k, v in _PAIR.findall(text)]
 
 def _spans(markdown):
     "Every `[text]{claim=...}` and what was meant as one: (start, end, text, attributes)."
     prose = prose_only(markdown)
     found = [(m.start(), m.end(), m['text'], _attributes(m['attrs'])) for m in _SPAN.finditer(prose)]
     found += [(m.start(), m.end(), None, _attributes(m['attrs'])) for m in _LONE.finditer(prose)]
-    return sorted((f for f in found if difflib.get_close_matches('claim', f[3], n=1, cutoff=0.8)), key=lambda f: f[0])
+    return sorted((f for f in found if difflib.get_close_matches('claim', dict(f[3]), n=1, cutoff=0.8)), key=lambda f: f[0])
 
 # %% ../../nbs/press/04_claims.ipynb #71efaf46
 @dataclass(frozen=True)
@@ -150,11 +151,15 @@ class Claim:
     span: tuple = (0, 0)      # start and end in the cell's text
     fault: str = ''           # why it can never be checked; empty for a sound claim
 
+_BREAK = re.compile(r'\n\s*\n|\n\s*(?:[-*+>|]|\d+\.)\s|[.!?:]["”)]?\s+(?=["“(\[A-Z])')
+
+def _bounds(markdown, start, end):
+    "Where the sentence around a position begins and ends: at a blank line, a list mark, a table row or a full stop."
+    breaks = [m.end() for m in _BREAK.finditer(markdown)]
+    return max((b for b in breaks if b <= start), default=0), min((b for b in breaks if b >= end), default=len(markdown))
+
 def _sentence(markdown, start, end):
-    "The sentence around a position: up to a blank line, a list mark, a table row or a full stop."
-    breaks = [m.end() for m in re.finditer(r'\n\s*\n|\n\s*(?:[-*+>|]|\d+\.)\s|[.!?:]["”)]?\s+(?=["“(\[A-Z])', markdown)]
-    left = max((b for b in breaks if b <= start), default=0)
-    right = min((b for b in breaks if b >= end), default=len(markdown))
+    left, right = _bounds(markdown, start, end)
     shown = _SPAN.sub(lambda m: m['text'], markdown[left:right])
     return re.sub(r'\s+', ' ', shown).strip(' >|-*')
 
@@ -175,8 +180,11 @@ def _tol(attrs):
 def _sound(text, attrs):
     "Number and tolerance of a claim, or a `KataError` that says why it can never be checked."
     if text is None: raise KataError('stands alone, so it binds nothing; needed [number]{claim=name}, with no space between ] and {')
-    for key in attrs:
+    names = [key for key, _ in attrs]
+    for key in names:
         if key not in _KEYS: raise KataError(unknown('the claim', 'attribute', key, _KEYS))
+        if names.count(key) > 1: raise KataError(f'{key}= stands there {names.count(key)} times; needed once')
+    attrs = dict(attrs)
     read_formula(attrs['claim'])
     return read_number(text), _tol(attrs)
 
@@ -190,6 +198,7 @@ def claims_in(
         number = tol = None
         try: (number, tol), fault = _sound(text, attrs), ''
         except KataError as e: fault = str(e)
+        attrs = dict(attrs)
         place = _forbidden(markdown, start)
         if place: fault = f'a claim in {place}; numbers of a run stand in the text only'
         value, places, unit = (number.number * number.size, number.place * number.size, number.unit) if number else (None, None, '')
@@ -207,7 +216,7 @@ def _misplaced(note):
     "Claims where no prose is: in the front matter (a heading's are found in its cell) and in directives such as fig-cap."
     cells = [('a directive', c.index, t) for c in note.code_cells for t in _texts(c.directives)]
     front = [('the front matter', 1, t) for t in _texts(note.front) if not any(t in c.source for c in note.cells)]
-    return [Claim(a.get('claim', ''), text or '', None, None, '', None, None, cell, 1, _sentence(t, start, end), (start, end), f'a claim in {place}; numbers of a run stand in the text only')
+    return [Claim(dict(a).get('claim', ''), text or '', None, None, '', None, None, cell, 1, _sentence(t, start, end), (start, end), f'a claim in {place}; numbers of a run stand in the text only')
             for place, cell, t in front + cells for start, end, text, a in _spans(t)]
 
 def find_claims(
@@ -229,13 +238,28 @@ def chosen_record(
     if found is None: raise KataError(f"{post} has no passed record{f' of the profile {profile}' if profile else ''}; run it: kata run {post}" + (f' --profile {profile}' if profile else ''))
     return found
 
+def _is_number(value):
+    try: return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError: return False  # an integer beyond every float
+
+def metrics_of(
+    record:dict, # a record
+    post:str, # page stem of its post, for an error
+)->dict: # name to {value, n?, sd?}
+    "The metrics of a record; one that holds no numbers is damaged."
+    metrics = record.get('metrics') or {}
+    for name, m in metrics.items() if isinstance(metrics, dict) else [('its metrics', metrics)]:
+        sound = isinstance(m, dict) and 'value' in m and all(_is_number(m[part]) for part in _PARTS if part in m)
+        if not sound: raise KataError(f'the record of {post} holds {name} as {str(m):.60}; needed a finite number with its n and sd; restore the record from git')
+    return metrics
+
 def _look_up(term, post, record):
     "The number that a term names in a record."
     if term.kind == 'run':
-        fields = {k: v for k, v in record.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+        fields = {k: v for k, v in record.items() if _is_number(v)}
         if term.name not in fields: raise KataError(unknown(f'the record of {post}', 'number of the run', term.name, fields))
         return fields[term.name]
-    metrics = record.get('metrics') or {}
+    metrics = metrics_of(record, post)
     if term.name not in metrics: raise KataError(unknown(f'the record of {post}', 'metric', term.name, metrics))
     if term.part not in metrics[term.name]: raise KataError(f'the record of {post} has no {term.part} for {term.name}; report it: report({term.name}=..., {term.part}=...)')
     return metrics[term.name][term.part]
@@ -271,10 +295,12 @@ def recorded(
     for term, of in zip(terms, posts):
         record = chosen_record(of, records_of, claim.profile)
         values.append((_look_up(term, of, record), term.unit))
-        more = record['metrics'][term.name] if term.kind == 'metric' and term.part == 'value' else {}
+        more = metrics_of(record, of)[term.name] if term.kind == 'metric' and term.part == 'value' else {}
         lines.append(f'{term.post + "." if term.post else ""}{term.name if term.part == "value" else f"{term.name}.{term.part}"} {values[-1][0]:.6g}'
                      + (f' {term.unit}' if term.unit else '') + ''.join(f', {k} {more[k]:.3g}' for k in ('n', 'sd') if k in more) + f' ({record["profile"]})')
-    return Recorded(*_combined(values, sign), post if post in posts else posts[0], f' {"over" if sign == "/" else "minus"} '.join(lines))
+    value, dimension, size = _combined(values, sign)
+    if not math.isfinite(value): raise KataError(f'claim={claim.name} is beyond every number ({" and ".join(lines)}); report it as a metric of its own')
+    return Recorded(value, dimension, size, post if post in posts else posts[0], f' {"over" if sign == "/" else "minus"} '.join(lines))
 
 # %% ../../nbs/press/04_claims.ipynb #e1f54ded
 def as_written(
@@ -360,22 +386,172 @@ def bind(
     return markdown
 
 # %% ../../nbs/press/04_claims.ipynb #45dca16a
-_LOOSE = re.compile(rf'(?<![\w.,/\[-])(\d+(?:,\d{{3}})*(?:\.\d+)?)[{_SPACE}]?(%?)(?![\w/]|[.,]\d)')
+def _mantissa(m, value):
+    "The digits of a value, without its sign, to the place and in the manner of a number that was matched."
+    places = max(len(m['decimals'] or '') - 1, 0)
+    if not m['exp']:
+        mark = re.sub(r'\d', '', m['digits'])[:1]
+        return f'{abs(value):,.{places}f}'.replace(',', mark)
+    digits, power = f'{abs(value):.{places}e}'.split('e')
+    old = re.match(r'([eE])([+\-−]?)(\d+)', m['exp'])
+    sign = (old[2] if old[2] in ('-', '−') else '-') if int(power) < 0 else '+' if old[2] == '+' else ''
+    return f'{digits}{old[1]}{sign}{abs(int(power)):0{len(old[3])}d}'
+
+def respelled(
+    text:str, # a number as it stands in the prose, such as **1,024** or −3.1 times
+    value:float, # the new value, in the unit of the text
+)->str: # the text with the new number in it
+    "Write another number where one stands, in the same manner."
+    m = re.search(_FIGURES, text, re.ASCII)
+    number, old = _mantissa(m, value), m['sign'] or ''
+    below = value < 0 and re.search('[1-9]', number.partition('e')[0])  # what is rounded to zero has no sign
+    sign = old if old in ('±', '+/-') else (old if old in ('-', '−') else '−') if below else '+' if old == '+' else ''
+    gap = text[m.end('sign'):m.start('digits')] if old and sign else ''
+    start = m.start() if old else m.start('digits')
+    return text[:start] + sign + gap + number + text[m.end():]
+
+# %% ../../nbs/press/04_claims.ipynb #2d2f33ae
+@dataclass(frozen=True)
+class Rewrite:
+    "A bound number that the record has left behind, and what it would have to become."
+    name: str      # what stands after claim=
+    posts: tuple   # page stems of the posts whose records it is held against
+    cell: int      # position of the cell, from 1
+    line: int      # in the cell, from 1
+    start: int     # of the number's text, in the cell's text
+    old: str       # as written: 93.4 %
+    new: str       # as it would be written: 95.2 %
+    was: str       # the sentence
+    becomes: str   # the sentence with the new number
+
+def _anew(claim, markdown, post, records_of):
+    "The `Rewrite` of a claim that no longer agrees; None where the number is not what is wrong."
+    try:
+        found = recorded(claim, post, records_of)
+        new = respelled(claim.text, found.value / _size(claim, found))
+        number = read_number(new)
+    except KataError: return None
+    if found.value and not number.number: return None  # in this unit and to this place it would say nothing
+    if disagreement(replace(claim, text=new, value=number.number * number.size, places=number.place * number.size), post, records_of): return None
+    (start, end), at = claim.span, claim.span[0] + 1
+    after = markdown[:at] + new + markdown[at + len(claim.text):]
+    posts = tuple(dict.fromkeys(t.post or post for t in read_formula(claim.name)[0]))
+    return Rewrite(claim.name, posts, claim.cell, claim.line, at, claim.text, new, claim.sentence, _sentence(after, start, end + len(new) - len(claim.text)))
+
+def rewrites(
+    note:Note, # a parsed note
+    records_of:dict, # page stem to the post's records, newest first
+)->list: # `Rewrite`s in the order of the note
+    "The bound numbers of a note that the records have left behind."
+    sources = {c.index: c.source for c in note.cells}
+    off = [c for c in find_claims(note) if not c.fault and disagreement(c, note.stem, records_of)]
+    return [r for c in off if (r := _anew(c, sources[c.cell], note.stem, records_of))]
+
+# %% ../../nbs/press/04_claims.ipynb #3da8aa62
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(r'[\s:,]*')  # what stands between two values, in JSON that has been read
+_LETTER = re.compile(r'\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.', re.DOTALL)  # one character of what was read, as a file may spell it
+_LINE_END = re.compile(r'\r\n|.', re.DOTALL)  # the same, in a Markdown file
+
+def _members(text, start):
+    "Of the JSON object or list that begins at `start`: key or position, where the value begins, where it ends."
+    at, count = _BETWEEN.match(text, start + 1).end(), 0
+    while text[at] not in '}]':
+        key = count
+        if text[start] == '{':
+            key, at = _DECODER.raw_decode(text, at)
+            at = _BETWEEN.match(text, at).end()
+        end = _DECODER.raw_decode(text, at)[1]
+        yield key, at, end
+        at, count = _BETWEEN.match(text, end).end(), count + 1
+
+def _letters(text, note, cell):
+    "Where each character of a cell's text stands in the file: pairs of begin and end."
+    if note.path.suffix != '.ipynb': return [m.span() for m in _LINE_END.finditer(text)][-len(note.cells[0].source):]
+    at = _BETWEEN.match(text, 0).end()
+    for key in ('cells', cell - 1, 'source'): at = {k: begin for k, begin, _ in _members(text, at)}[key]
+    pieces = [(a, b) for _, a, b in _members(text, at)] if text[at] == '[' else [(at, _DECODER.raw_decode(text, at)[1])]
+    return [m.span() for a, b in pieces for m in _LETTER.finditer(text, a + 1, b - 1)]
+
+def _replaced(text, letters, r):
+    "A file's text with what differs between a rewrite's old and new number replaced."
+    head = len(os.path.commonprefix([r.old, r.new]))
+    tail = len(os.path.commonprefix([r.old[head:][::-1], r.new[head:][::-1]]))
+    begin, end = letters[r.start + head][0], letters[r.start + len(r.old) - tail][0]
+    return text[:begin] + r.new[head:len(r.new) - tail] + text[end:]
+
+def rewrite(
+    note:Note, # the note, as it was when the rewrites were found
+    wanted:list, # some of its `Rewrite`s
+)->Path: # its file
+    "Write bound numbers anew in a note's file; every other byte stays."
+    data = note.path.read_bytes()
+    if read_note(note.path) != note or note.path.read_bytes() != data: raise KataError(f'{note.path}: was changed meanwhile; nothing was written, so ask again')
+    text = data.decode()
+    for r in sorted(wanted, key=lambda r: (r.cell, r.start), reverse=True): text = _replaced(text, _letters(text, note, r.cell), r)
+    return write_atomic(note.path, text.encode())
+
+# %% ../../nbs/press/04_claims.ipynb #4806da04
+_KINDS = '|'.join(sorted((re.escape(u) for u in UNITS if u not in ('', 'x', '×', 'K', 'G', 'fold', '-fold')), key=len, reverse=True))
+_LOOSE = re.compile(rf'(?<![\w.,/\[(^-])(?P<figures>\d+(?:,\d{{3}})*(?:\.\d+)?)(?:[{_SPACE}]?(?:{_KINDS})(?!\w))?(?![\w/^]|[.,]\d|[{_SPACE}]?[x×][{_SPACE}]?\d)')
+_MATH = re.compile(r'\$\$.+?\$\$|\$[^$\n]+\$', re.DOTALL)
+_QUOTED = re.compile(r'\]\(<?https?:|<https?:|\[@|(?<!\w)@\w')
+
+def _words_of(name):
+    "The words by which a sentence may name a metric; an ending that is a unit is none, unless it is all there is."
+    words = name.rpartition('.')[2].split('_')
+    return words[:-1] if len(words) > 1 and words[-1] in _ENDINGS else words
+
+def _said_as(word):
+    "How a word of a metric's name may occur: a long one with another ending (train, training), a short one as initials (ece, expected calibration error)."
+    if len(word) > 3: return rf'\b{re.escape(word)}'
+    return rf'\b{re.escape(word)}\b' + (r'|\b' + r'\w*[\s-]+'.join(word) if len(word) == 3 else '')
+
+def _naming(sentence, metrics):
+    "The metrics that a sentence names, those with most words first."
+    said = lambda word: re.search(_said_as(word), sentence, re.IGNORECASE)
+    found = [(len(words) if all(map(said, words)) else 0, name) for name in metrics if said((words := _words_of(name))[-1])]
+    return [name for _, name in sorted(found, key=lambda f: -f[0])]
+
+def _of_kind(number, name, value):
+    "Can a number in prose be meant as a value of this metric?"
+    dimension = UNITS[_term(name).unit][0]
+    if dimension or number.dimension: return dimension == number.dimension
+    whole, percent = number.place >= 1 and number.size == 1, number.size == .01
+    if abs(value) <= 1: return percent or not number.unit and not whole and (number.number <= 1 or 10 < number.number < 100)
+    return not percent and (not whole or number.number >= 100 and not 1900 <= number.number < 2100)
+
+def _equal(number, name, value):
+    dimension, size = UNITS[_term(name).unit]
+    if number.unit and number.dimension != dimension: return False
+    own = number.size if number.unit else size  # a bare number takes the unit of the record
+    return abs(value * size - number.number * own) <= number.place * own / 2
+
+def _betrayed(m, number, sentence, metrics, own):
+    "The metric that a loose number may stand for, and what gives it away; None where nothing does."
+    digits = len(re.sub(r'\D', '', m['figures']).lstrip('0'))
+    same = [n for n, v in metrics.items() if _equal(number, n, v)] if own and digits >= (2 if number.unit else 3) else []
+    if same: return same[0], 'which equals'
+    named = [] if _QUOTED.search(sentence) else [n for n in _naming(_SPAN.sub('', sentence), metrics) if _of_kind(number, n, metrics[n])]
+    return (named[0], 'and names') if named else None
+
+def _blank(pattern, text): return pattern.sub(lambda m: re.sub(r'[^\n]', ' ', m[0]), text)
 
 def loose_numbers(
-    note:Note, # a parsed post
-    record:dict|None, # the record that its page shows
+    note:Note, # a parsed note
+    records_of:dict, # page stem to the post's records, newest first
 )->list: # `Problem`s that are warnings
-    "Numbers of the prose that equal a metric and are not bound to it."
-    metrics, found = (record or {}).get('metrics') or {}, []
+    "Numbers of the prose that seem to be a metric's and are not bound to it; of its own metrics in a post, of all posts' elsewhere."
+    own, found = note.path.parent.name == 'posts', []
+    shown = {post: record for post, records in records_of.items() if (post == note.stem or not own) and (record := published(records))}
+    metrics = {name if own else f'{post}.{name}': m['value'] for post, record in shown.items() for name, m in metrics_of(record, post).items()}
     for cell in (c for c in note.cells if c.kind == 'markdown'):
-        prose = _SPAN.sub(lambda m: re.sub(r'[^\n]', ' ', m[0]), prose_only(cell.source))
-        for m in _LOOSE.finditer(prose):
-            if len(re.sub(r'\D', '', m[1]).lstrip('0')) < (2 if m[2] else 3): continue
-            try: number = read_number(m[0])
-            except KataError: continue  # such as 1,2: no number of ours
-            near = [k for k, v in metrics.items() if abs(v['value'] - number.number * number.size) <= number.place * number.size / 2]
-            if near:
-                line, text = prose.count('\n', 0, m.start()) + 1, _sentence(cell.source, m.start(), m.end())
-                found.append(Problem(note_place(note, cell.index, line), f'"{text}" has {m[0]}, which equals {near[0]}; bind it: [{m[0]}]{{claim={near[0]}}}', warning=True))
+        prose = prose_only(cell.source)
+        for m in _LOOSE.finditer(_blank(_MATH, _blank(_SPAN, prose))):
+            left, right = _bounds(prose, *m.span())
+            name, how = _betrayed(m, read_number(m[0]), prose[left:right], metrics, own) or ('', '')
+            if not name: continue
+            place = _forbidden(cell.source, m.start())
+            advice = f'{place} holds no number of a run, so say it in the text' if place else f'bind it: [{m[0]}]{{claim={name}}}'
+            found.append(Problem(note_place(note, cell.index, prose.count('\n', 0, m.start()) + 1), f'"{_sentence(cell.source, *m.span())}" has {m[0]}, {how} {name}; {advice}', warning=True))
     return found

@@ -117,7 +117,7 @@ def make_record(
     failed = {} if run.ended == 'passed' else dict(cell=run.cell, error=run.error)
     gpu = {} if run.peak_gpu_mb is None else dict(peak_gpu_mb=run.peak_gpu_mb)
     record = dict(profile=run.profile, ended=run.ended, **failed, started=run.started, seconds=run.seconds, peak_memory_mb=run.peak_memory_mb, **gpu,
-                  device=run.device, versions=run.versions, data=run.data, commit=_commit(root), parameters=parameters(note, run.profile),
+                  device=run.device, versions=run.versions, data=run.data, parts=run.parts, commit=_commit(root), parameters=parameters(note, run.profile),
                   metrics=run.metrics, figures=run.figures, cells=run.cells, key=key)
     if run.notebook: record['outputs'] = outputs_hash(json.loads(stored(run.notebook)))
     record = json.loads(json.dumps(record, default=str))

@@ -7,16 +7,17 @@ __all__ = ['TRACE', 'page_options', 'Printed', 'print_pages', 'up', 'Finisher', 
            'page_html', 'Built', 'site_files', 'build']
 
 # %% ../../nbs/press/07_render.ipynb #2c16f786
-import contextlib, fnmatch, functools, html, os, queue, re, shutil, subprocess, tempfile, time, urllib.parse
+import fnmatch, functools, html, os, queue, re, shutil, subprocess, tempfile, time, urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from ..core import ConfigError, KataError, NoteError, unknown
 from .files import alone
 from .claims import Problem, shown_path
-from .note import read_note
+from .note import page_stem, read_note
 from .pandoc import THEME, Body, Draft, Pandoc, picture_facts, print_note
 from .stage import Page, Staged, day, is_local, stage, sync
+from .stale import status
 
 # %% ../../nbs/press/07_render.ipynb #c50694e6
 def page_options(
@@ -336,6 +337,7 @@ class Built:
     problems: list          # `Problem`s; empty when all went well
     left_out: list          # (name, why) of notes that are no page
     seconds: float          # the whole build
+    refused: bool = False   # a strict build found something: the site is as it was
 
 def site_files(
     staged:Staged, # a staged project
@@ -370,22 +372,29 @@ def _quarto(staged, site):
     done = subprocess.run([program, 'render', str(staged.root), '--no-execute', '--output-dir', str(site)], capture_output=True, text=True)
     if done.returncode: staged.problems.append(Problem('quarto', (done.stderr.strip() or done.stdout.strip()).splitlines()[-1] if done.stderr.strip() or done.stdout.strip() else f'ended with code {done.returncode}'))
     elif not any(site.rglob('*.html')): staged.problems.append(Problem('quarto', 'ended well and wrote no page'))
-    (site/'.nojekyll').touch() if site.is_dir() else None
+    return {p.relative_to(site): p for p in sorted(site.rglob('*')) if p.is_file()} | {PurePosixPath('.nojekyll'): b''}
+
+def _unfit(root, staged, strict):
+    "Posts whose results are not those of the code; a strict build prints none of them, another says on the page that it is so."
+    if not strict: return [Problem(shown_path(path), f'its record is behind the code ({", ".join(reasons[:4])}), as its page says; run it: kata run {page_stem(path)}', warning=True) for path, reasons in staged.behind.items()]
+    drafts = {name for name, why in staged.left_out if why == 'a draft'}
+    return [Problem(shown_path(root/'nbs'/'posts'/f'{s.name}.ipynb'), f'{s.word} ({s.why}); run it: kata run {page_stem(s.name)}') for s in status(root) if s.word != 'fresh' and s.name not in drafts]
 
 def build(
     root:str|Path, # the project's folder
     out:str|Path|None=None, # where the site goes; `_site` in the project if None
     renderer:str='pandoc', # pandoc, which comes with us, or quarto, the program
-    log=print, # called with a line for what is worth knowing
+    strict:bool=False, # leave the site as it was where anything is wrong, or a post's results are not those of the code
 )->Built: # the site and what went wrong
     "Print a project's site."
     started, root = time.monotonic(), Path(root).resolve()
     if renderer not in ('pandoc', 'quarto'): raise ConfigError(unknown('kata build', 'renderer', renderer, ['pandoc', 'quarto']))
-    plain = tempfile.TemporaryDirectory() if renderer == 'quarto' else contextlib.nullcontext()  # Quarto sees nothing below a folder whose name begins with a dot
-    with plain as folder, alone(root/'.kata'):  # two builds at once would sweep away each other's files
-        staged = stage(root, folder)
+    with tempfile.TemporaryDirectory() as aside, alone(root/'.kata'):  # two builds at once would sweep away each other's files
+        staged = stage(root, f'{aside}/staged' if renderer == 'quarto' else None)  # Quarto sees nothing below a folder whose name begins with a dot
         site = _site_dir(root, out, staged.config)
-        if renderer == 'quarto': _quarto(staged, site)
-        else: sync(site_files(staged), site)
+        files = _quarto(staged, Path(aside)/'site') if renderer == 'quarto' else site_files(staged)
+        staged.problems += _unfit(root, staged, strict)
+        refused = strict and any(not p.warning for p in staged.problems)
+        if not refused and any(p.suffix == '.html' for p in files): sync(files, site)
     pages = sorted(p.relative_to(site).as_posix() for p in site.rglob('*.html')) if site.is_dir() else []
-    return Built(site, pages, staged.problems, staged.left_out, time.monotonic() - started)
+    return Built(site, pages, staged.problems, staged.left_out, time.monotonic() - started, refused)

@@ -33,6 +33,7 @@ class Run:
     device: dict = field(default_factory=dict)   # kind, name, cores, and the driver of a GPU
     versions: dict = field(default_factory=dict) # python, and each package that the post or its modules import
     data: list = field(default_factory=list)     # data sets used: name, version, variant
+    parts: list = field(default_factory=list)    # results of `train.once`: name, when, where and in which segments each was made
     weights: dict = field(default_factory=dict, repr=False) # file name to content of the models it left
     notebook: dict|None = field(default=None, repr=False)   # of a passed run: the note's own content with the new outputs
 
@@ -207,11 +208,11 @@ def _library():
     return [Path(m.__file__).read_text(encoding='utf-8') for m in modules if getattr(m, '__file__', None)]
 
 def _facts(codes):
-    "What is known only at the end: device, versions, data, memory on the GPU."
-    torch, data = sys.modules.get('torch'), sys.modules.get('kata_blog.data')
+    "What is known only at the end: device, versions, data, parts, memory on the GPU."
+    torch, data, train = map(sys.modules.get, ('torch', 'kata_blog.data', 'kata_blog.train'))
     device = _device()
     gpu = round(torch.cuda.max_memory_allocated() / 2**20, 1) if device['kind'] == 'cuda' else None
-    return dict(device=device, versions=_versions(codes + _library()), data=data.used() if data else [], peak_gpu_mb=gpu)
+    return dict(device=device, versions=_versions(codes + _library()), data=data.used() if data else [], parts=train.made() if train else [], peak_gpu_mb=gpu)
 
 # %% ../../nbs/press/01_run.ipynb #d62d3005
 def _answer(answers, say, **fields):

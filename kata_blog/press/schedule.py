@@ -7,24 +7,38 @@ __all__ = ['waits', 'machine', 'fits', 'Job', 'earlier', 'line_up', 'can_begin',
            'Lines', 'Live', 'screen', 'run_posts']
 
 # %% ../../nbs/press/08_schedule.ipynb #ff019ce2
-import fcntl, graphlib, math, os, queue, shutil, signal, sys, threading
+import ast, fcntl, graphlib, math, os, queue, shutil, signal, sys, threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from ..core import KataError, NoteError, parse_code
-from .note import Note, read_note
+from .note import Note, parse_imports, read_note
 from .record import PUBLISHED, keep, published, read_records, unlike
 from .run import Needs, Progress, Run, count_cores, needs, run_note
-from .stale import imports, post_key
+from .stale import post_key
 
 # %% ../../nbs/press/08_schedule.ipynb #c5891ef7
+def _named(tree, package):
+    "The modules that calls of `import_module('...')` name."
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args or getattr(node.func, 'attr', getattr(node.func, 'id', '')) not in ('import_module', '__import__'): continue
+        name = getattr(node.args[0], 'value', None)
+        if isinstance(name, str): yield package + name if name.startswith('.') else name
+
+def _imports(code, package):
+    "The modules of the project that some code imports; of a cell with magics only its import lines are read."
+    tree = parse_code(code)
+    lines = [line.strip() for line in code.split('\n') if line.split()[:1] in (['from'], ['import'])]
+    found = [n for part in ([code] if tree else lines) for n in parse_imports(part, package)]
+    return {n for n in [*found, *_named(tree or ast.Module([], []), package)] if n.split('.')[0] == 'kata_blog'}
+
 def _reached(codes, texts):
     "Every name of the project that some code imports, also through the modules that it imports."
     todo, seen = [('kata_blog', c) for c in codes], set()
     while todo:
         package, code = todo.pop()
-        new = set(imports(code, package)) - seen
+        new = _imports(code, package) - seen
         seen |= new
         todo += [(name.rpartition('.')[0], texts(name)) for name in new]
     return seen

@@ -4,19 +4,21 @@
 
 # %% auto #0
 __all__ = ['NOT_FOUND', 'Page', 'Staged', 'cell_options', 'staged_path', 'is_local', 'staged_links', 'local_files', 'duration',
-           'day', 'record_markdown', 'parameters_markdown', 'staged_note', 'library_markdown', 'sync', 'stage',
-           'read_front']
+           'day', 'record_markdown', 'behind_markdown', 'parameters_markdown', 'staged_note', 'library_markdown',
+           'sync', 'stage', 'read_front']
 
 # %% ../../nbs/press/06_stage.ipynb #8672d9e9
-import datetime, fnmatch, json, os, re
+import datetime, fnmatch, html, json, os, re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 import yaml
 from ..core import ConfigError, KataError, NoteError, write_atomic
-from .claims import Problem, bind, check_claims, prose_only, shown_path
+from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, shown_path
 from .note import Note, note_paths, page_stem, profiles, read_note
-from .record import published, read_records
+from .record import outputs_hash, published, read_records
 from .settings import Settings, read_settings, site_config
+from .reach import Library
+from .stale import behind as left_behind
 
 # %% ../../nbs/press/06_stage.ipynb #bb038fa7
 @dataclass
@@ -40,6 +42,7 @@ class Staged:
     pages: list                 # `Page`s in order
     problems: list = field(default_factory=list) # `Problem`s met on the way
     left_out: list = field(default_factory=list) # (name, why) of every note that is no page
+    behind: dict = field(default_factory=dict)   # source of a page to the reasons why its record is behind the code
 
 # %% ../../nbs/press/06_stage.ipynb #c3a3eeb3
 _OURS = {'default_exp', 'export', 'exporti', 'exports', 'exportd', 'hide', 'hide_input', 'hide_output', 'hide_line', 'filter_stream', 'exec_doc', 'parameters', 'notest', 'eval'}
@@ -140,33 +143,114 @@ def day(
     except ValueError: return str(date)
     return f'{d.day} {d:%B %Y}'
 
+def _plain(text): return re.sub(r'([\\`*_{}\[\]<>#|$~^@])', r'\\\1', ' '.join(str(text).split()))  # a record holds what it was given, not Markdown
+
+def _code(text):
+    "A piece of code that no backtick in it can end."
+    mark = '`' * (max(map(len, re.findall('`+', str(text))), default=0) + 1)
+    return f'{mark} {text} {mark}' if len(mark) > 1 else f'`{text}`'
+
 def _device(d):
-    name = d.get('name') or d.get('kind') or 'an unnamed device'
-    return f'{name}, {d["cores"]} cores' if d.get('cores') and d.get('kind') == 'cpu' else name
+    "A device in words; what `once` made names it by a text."
+    if isinstance(d, str): return d
+    more = [f'{d["cores"]} cores' if d.get('cores') and d.get('kind') == 'cpu' else '', f'driver {d["driver"]}' if d.get('driver') else '']
+    return ', '.join([d.get('name') or d.get('kind') or 'an unnamed device', *filter(None, more)])
+
+def _figure(value): return '–' if value is None else f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.4g}'
+
+def _metric(name):
+    unit = Term('', 'metric', name, 'value').unit
+    words, _, ending = name.rpartition('_')
+    return f'{words.replace("_", " ")} ({unit})' if unit and words else name.replace('_', ' ')
 
 def _metrics(metrics):
-    rows = [f"| {k.replace('_', ' ')} | {m['value']:.4g} | {format(m['sd'], '.2g') if m.get('sd') is not None else '–'} | {m.get('n', '–')} |" for k, m in metrics.items()]
-    return ['| metric | mean | sd | n |', '|:--|--:|--:|--:|', *rows, ''] if rows else []
+    rows = [f"| {_plain(_metric(k))} | {_figure(m['value'])} | {format(m['sd'], '.2g') if m.get('sd') is not None else '–'} | {m.get('n', '–')} |" for k, m in metrics.items()]
+    return ['| metric | value | sd | n |', '|:--|--:|--:|--:|', *rows, ''] if rows else []
 
 def _commit(commit, repository):
     if not commit: return ''
     return f'[`{commit}`](https://github.com/{repository}/commit/{commit})' if repository and not commit.endswith('-dirty') else f'`{commit}`'
 
+def _when(text): return f'{day(text)}, {clock[1]} UTC' if (clock := re.match(r'[\d-]{10}T(\d\d:\d\d)', str(text))) else day(text)
+
+def _memory(record):
+    gigabytes = lambda mb, where: f'{mb / 1000:.1f} GB{where} at most' if mb else ''
+    return ', '.join(filter(None, (gigabytes(record.get('peak_memory_mb'), ''), gigabytes(record.get('peak_gpu_mb'), ' on the GPU'))))
+
+def _values(parameters): return ', '.join(_code(f'{k} = {v!r}') for k, v in parameters.items())
+
+def _reason(text): return _plain(text).replace(r' -\> ', ' → ')
+
+def _facts(record, repository, earlier, behind):
+    "What the box lists, as name to Markdown; what is empty is left out."
+    parameters, data = record.get('parameters') or {}, record.get('data') or []
+    seeds = {k: v for k, v in parameters.items() if 'seed' in k}
+    kept = f'; {earlier} earlier {"one is" if earlier == 1 else "ones are"} kept beside it' if earlier else ''
+    return {
+        'Profile': _code(record['profile']), 'When': _when(record.get('started', '')), 'Device': _plain(_device(record.get('device') or {})),
+        'Time': duration(record.get('seconds') or 0), 'Memory': _memory(record),
+        'Data': '; '.join(_plain(f"{d['name']}, version {d['version']}" + (f": {d['variant']}" if d.get('variant') else '')) for d in data),
+        'Seeds': _values(seeds), 'Parameters': _values({k: v for k, v in parameters.items() if k not in seeds}),
+        'Versions': _plain(', '.join(f'{k} {v}' for k, v in (record.get('versions') or {}).items())),
+        'Commit': _commit(record.get('commit'), repository), 'Record': _code(record['id']) + kept if record.get('id') else '', 'Changed since': '; '.join(map(_reason, behind))}
+
+def _part(part):
+    "One line for what `train.once` gave to the run: it may be of another day and another machine."
+    seats, key = part.get('segments') or (), f', key {_code(str(part["key"])[:12])}' if part.get('key') else ''
+    sittings = f' in {len(seats)} segments ({", ".join(duration(s.get("seconds") or 0) for s in seats)})' if len(seats) > 1 else ''
+    made = ', '.join(filter(None, (_device(part.get('device') or {}), f'torch {part["torch"]}' if part.get('torch') else '')))
+    return f"- {_code(part.get('name'))}{key}: {_when(part.get('when', ''))}, {duration(part.get('seconds') or 0)}{sittings}, on {_plain(made)}"
+
+def _fold(kind, summary, blocks):
+    "Markdown that a reader has to open."
+    raw = lambda text: f'```{{=html}}\n{text}\n```\n'
+    return [raw(f'<details class="{kind}"><summary>{html.escape(summary)}</summary>'), *blocks, raw('</details>')]
+
+def _count(n, what): return f'{n} {what}' + 's' * (n != 1)
+
+def _key(key):
+    "Each hash that the record's results depend on."
+    cells, code = key.get('cells') or [], key.get('code') or {}
+    if not cells and not code: return []
+    names = [f'- {_code(name)} {_code(found)}' for name, found in code.items()]
+    return _fold('run-key', f'Key: {_count(len(cells), "cell")} of the notebook and {_count(len(code), "piece")} of the library, each with its hash', [
+        'These are what the numbers depend on, together with the parameters and the versions of the data. Where one of them changes, this record is no longer of the code.\n', '::: {.run-hashes}', *names, ':::\n',
+        'Cells, in order: ' + ' '.join(map(_code, cells)) + '\n'])
+
 def record_markdown(
     record:dict, # the record that the page shows
     repository:str='', # owner/name on GitHub, for a link to the commit
-)->str: # markdown with the heading that claims link to
+    earlier:int=0, # older records of the post
+    behind=(), # the reasons why the record is behind the code
+)->str: # markdown with a heading and the box that claims link to
     "The box at the end of a post: how its results were made."
-    memory, data = record.get('peak_memory_mb'), record.get('data') or []
-    facts = {
-        'Device': _device(record.get('device') or {}), 'Time': duration(record.get('seconds') or 0), 'Memory': f'{memory / 1000:.1f} GB at most' if memory else '',
-        'Data': '; '.join(f"{d['name']}, version {d['version']}" + (f": {d['variant']}" if d.get('variant') else '') for d in data),
-        'Parameters': ', '.join(f'`{k} = {v!r}`' for k, v in (record.get('parameters') or {}).items()),
-        'Versions': ', '.join(f'{k} {v}' for k, v in (record.get('versions') or {}).items()),
-        'Commit': _commit(record.get('commit'), repository), 'Record': f"`{record['id']}`" if record.get('id') else ''}
-    lines = [f'{k}\n:   {v}\n' for k, v in facts.items() if v]
-    opening = f"This page shows the `{record['profile']}` profile, run on {day(record.get('started', ''))}. The numbers in the text come from this run."
-    return '\n'.join(['## How this was run {#how-this-was-run}', '', '::: {.run-record}', opening, '', *_metrics(record.get('metrics') or {}), *lines, ':::'])
+    device, parts = _device(record.get('device') or {}), record.get('parts') or []
+    line = f"{record['profile']} profile, {day(record.get('started', ''))}, {duration(record.get('seconds') or 0)} on {device}"
+    facts = [f'{k}\n:   {v}\n' for k, v in _facts(record, repository, earlier, behind).items() if v]
+    made = ['What was trained once, and where and when:\n', *map(_part, parts), ''] if parts else []
+    box = ['::: {#how-this-was-run}', 'The numbers in the text come from this run.\n', *_metrics(metrics_of(record, 'this page')), *facts, *made, *_key(record.get('key') or {}), ':::\n']
+    return '\n'.join(['## How this was run {#the-run}', '', *_fold('run-record', line, box)])
+
+# %% ../../nbs/press/06_stage.ipynb #86e30c96
+def _few(names, most):
+    more = len(names) - most
+    return ', '.join(names[:most]) + (f' and {more} more' if more > 0 else '')
+
+def behind_markdown(
+    record:dict, # the record that the page shows
+    reasons:list, # why it is behind the code, such as `train.fit_model changed` or `cell 7 changed`
+    foreign:bool=False, # True where the outputs in the notebook are not those of the record
+)->str: # a line of Markdown; empty where the record is of the code
+    "The notice at the top of a page whose record is behind the code."
+    moved = {}
+    for r in reasons:
+        m = re.fullmatch(r'([\w.]+) (changed|added|removed)', r)
+        moved.setdefault(m[2] if m else '', []).append(_code(m[1]) if m else _reason(r))
+    parts = [f'{_few(moved[verb], 8)} {verb}' for verb in ('changed', 'added', 'removed') if verb in moved] + ([_few(moved[''], 4)] if '' in moved else [])
+    name = f'[record {record.get("id") or "of " + day(record.get("started", ""))}](#how-this-was-run)'
+    said = [f'The code has moved on since this run: {"; ".join(parts)}. The numbers below are of {name}.'] if parts else []
+    if foreign: said.append(f'What the cells show is not what {name} left.')
+    return f'::: {{.behind}}\n{" ".join(said)}\n:::' if said else ''
 
 # %% ../../nbs/press/06_stage.ipynb #bb3a8613
 _HEADING = re.compile(r'\A\s*#[ \t]+(?P<title>[^\n]+)\n*(?P<rest>(?:>[ \t]*(?P<quote>[^\n]*)\n*)?(?:- [\w-]+:[^\n]*\n?)*)')
@@ -227,13 +311,13 @@ def staged_note(
     text, # function from a markdown cell's text to its staged text
     record:dict|None=None, # of a post: the record that its page shows
     is_post:bool=False, # True for a note of `posts/`
-    repository:str='', # owner/name on GitHub
+    notice:str='', # what the page says at its top
+    box:str='', # what it says at its end
 )->tuple[Page, str]: # the page and the staged file's content
     "One note as Quarto understands it."
-    front, found = _front(note, is_post, record), list(_staged_cells(note, text, is_post, record))
-    numbers, cells = [i for i, _ in found], [c for _, c in found]
-    if record: cells, numbers = [*cells, dict(cell_type='markdown', metadata={}, source=record_markdown(record, repository), id='record')], [*numbers, None]
-    return Page(note.path, path, front, [None, *numbers], is_post), _file_of(note, front, cells)
+    made = lambda source, name: [(None, dict(cell_type='markdown', metadata={}, source=source, id=name))] if source else []
+    front, found = _front(note, is_post, record), [*made(notice, 'behind'), *_staged_cells(note, text, is_post, record), *made(box, 'record')]
+    return Page(note.path, path, front, [None, *(i for i, _ in found)], is_post), _file_of(note, front, [c for _, c in found])
 
 # %% ../../nbs/press/06_stage.ipynb #780f8bf5
 def library_markdown(
@@ -353,16 +437,28 @@ def _texts(note, path, names, shown, records):
     pages = {p: names[p] if p in shown else None for p in names}
     return lambda text: staged_links(bind(text, note, records), path.parent, pages)
 
-def _stage_notes(notes, names, shown, records, repository, problems):
-    pages, files = [], {}
+def _vouched(note, records, root, library, repository):
+    "The record that a post shows; the reasons why it is behind the code; what its page says at the top and at the end."
+    record = published(records.get(note.stem, []))
+    if record is None: return None, [], '', ''
+    reasons, foreign = left_behind(note, root, record, library), bool(note.raw) and record.get('outputs') != outputs_hash(note.raw)
+    older = len(records[note.stem]) - 1 - records[note.stem].index(record)
+    wrong = [*reasons, *(['outputs in the notebook are not those of the record'] if foreign else [])]
+    return record, wrong, behind_markdown(record, reasons, foreign), record_markdown(record, repository, older, wrong)
+
+def _stage_notes(notes, names, shown, records, root, repository, problems):
+    pages, files, behind, library = [], {}, {}, Library(root)
     for path in shown:
-        note, is_post = notes[path], path.parent == PurePosixPath('posts')
-        record = published(records.get(note.stem, [])) if is_post else None
-        try: page, files[names[path]] = staged_note(note, names[path], _texts(note, path, names, shown, records), record, is_post, repository)
+        note, is_post, text = notes[path], path.parent == PurePosixPath('posts'), _texts(notes[path], path, names, shown, records)
+        try:
+            record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, repository)
+            page, files[names[path]] = staged_note(note, names[path], text, record, is_post, notice, box)
         except KataError as e: problems.append(_problem(note.path, e))
-        else: pages.append(page)
+        else:
+            pages.append(page)
+            if wrong: behind[note.path] = wrong
         problems += [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
-    return pages, files
+    return pages, files, behind
 
 def _made_pages(root, notes, names, shown, have):
     "The pages nobody writes, for a blog that lacks them."
@@ -382,7 +478,7 @@ def stage(
     names, records = _names(notes, moved=base != root), _records(notes, problems)
     why = {p: _why_not(n, published(records.get(n.stem, [])), is_blog and p.parent == PurePosixPath('posts')) for p, n in notes.items()}
     shown = [p for p in notes if not why[p]]
-    pages, files = _stage_notes(notes, names, shown, records, settings.repository, problems)
+    pages, files, behind = _stage_notes(notes, names, shown, records, root, settings.repository, problems)
     if is_blog:
         for path, text in _made_pages(root, notes, names, shown, files).items():
             files[path] = text
@@ -392,7 +488,7 @@ def stage(
         if is_local(f) and (path := _resolve(f, PurePosixPath())) and os.path.isfile(base/path): files[path] = base/path
     files[PurePosixPath('_quarto.yml')] = _yaml(config)
     sync(files, out)
-    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w])
+    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind)
 
 def read_front(
     text:str, # a Markdown file's text
