@@ -622,7 +622,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'kata_blog.press.run._run_cell': ('press/run.html#_run_cell', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._shell': ('press/run.html#_shell', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._shown': ('press/run.html#_shown', 'kata_blog/press/run.py'),
-                                     'kata_blog.press.run._shown_by': ('press/run.html#_shown_by', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._start': ('press/run.html#_start', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._versions': ('press/run.html#_versions', 'kata_blog/press/run.py'),
                                      'kata_blog.press.run._with_outputs': ('press/run.html#_with_outputs', 'kata_blog/press/run.py'),

@@ -393,7 +393,9 @@ class Cache:
         "Facts of a file, made once for each content."
         if self.path is None: return make()
         if self._old is None: self._old = self._load()
-        content = path.read_bytes()
+        try: content = path.read_bytes() if path.is_file() else None
+        except OSError: content = None
+        if content is None: return make()  # such as a pipe, or what may not be read: whoever reads it says so
         key = text_hash(what.encode() + b'\0' + content)
         if key in self._old: self._new[key] = self._old[key]
         if key not in self._new:

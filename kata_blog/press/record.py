@@ -38,7 +38,7 @@ _MAYBE, _AMOUNT = (str, type(None)), (*NUMBER, type(None))
 _RECORD = _NEEDED | dict(
     id=str, cell=(int, type(None)), error=_MAYBE, started=str, seconds=NUMBER, peak_memory_mb=_AMOUNT, peak_gpu_mb=_AMOUNT, device={'name': _MAYBE, 'kind': str, 'cores': int},
     versions={...: str}, data=[dict(name=str, version=str, variant=_MAYBE)], commit=_MAYBE, parameters=dict, figures=int, outputs=str, weights={...: str},
-    metrics={...: dict(value=NUMBER, n=_AMOUNT, sd=_AMOUNT)}, cells=[dict(id=str, index=int, seconds=NUMBER, peak_memory_mb=NUMBER)], key=dict(form=int, cells=[str], code=dict, parameters=dict))
+    metrics={...: dict(value=NUMBER, n=_AMOUNT, sd=_AMOUNT)}, cells=[dict(id=str, index=int, seconds=NUMBER, peak_memory_mb=NUMBER)], key=dict(form=int, cells=[str], code=dict, parameters=dict, data=dict), parts=[dict])
 
 def _fault(record):
     "What is wrong with the form of a record; empty where nothing is."

@@ -6,13 +6,13 @@
 __all__ = ['Run', 'Progress', 'evaluated', 'count_cores', 'Needs', 'needs', 'settle', 'tidy', 'serve', 'run_note']
 
 # %% ../../nbs/press/01_run.ipynb #7436892c
-import copy, importlib.metadata, json, math, os, platform, queue, re, resource, signal, subprocess, sys, sysconfig, tempfile, threading, time, traceback
+import copy, fcntl, importlib.metadata, json, math, os, platform, queue, re, resource, signal, subprocess, sys, sysconfig, tempfile, threading, time, traceback
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 import kata_blog
 from ..core import REPORT_MIME, NoteError, unknown
-from .files import NUMBER, misfit, plainly, too_deep
+from .files import NUMBER, misfit, plainly
 from .note import Note, find_root, outputs_fault, parse_imports, with_parameters
 
 # %% ../../nbs/press/01_run.ipynb #b0903942
@@ -123,9 +123,14 @@ def _channel():
     return orders, answers
 
 def _end_with(orders):
-    "Wait until the parent's end of the pipe closes, then end the whole process group."
-    orders.read()
-    os.killpg(0, signal.SIGKILL)
+    "End the whole process group as soon as the parent's end of the pipe closes."
+    def wait():
+        orders.read()
+        os.killpg(0, signal.SIGKILL)
+    threading.Thread(target=wait, daemon=True).start()
+    if sys.platform != 'linux': return
+    for setting, value in ((fcntl.F_SETOWN, -os.getpgrp()), (fcntl.F_SETSIG, signal.SIGKILL), (fcntl.F_SETFL, os.O_ASYNC)):
+        fcntl.fcntl(orders, setting, value)  # the system itself watches too: compiled code, such as a regular expression, may never let the thread wake
 
 def _forget_own():
     "Drop this package, so that the post imports its project's own modules and only those count as its own."
@@ -219,28 +224,22 @@ def _answer(answers, say, **fields):
     answers.write(json.dumps(dict(say=say, **fields), default=str) + '\n')
     answers.flush()
 
-def _shown_by(shell, source):
-    outputs = shell.run(source)
-    if too_deep(outputs): raise ValueError('it shows lists or tables in each other more than 100 levels deep')
-    return outputs
-
 def _run_cell(shell, index, source, answers):
     "Execute one cell; True when it did not fail."
     _answer(answers, 'begin', index=index)
     start = time.perf_counter()
-    try: outputs, error = _shown_by(shell, source), shell.exc
-    except Exception as e: outputs, error = [], e  # it ran, and shows what no notebook can hold
-    if error:
-        print(f'cell {index}\n' + ''.join(traceback.format_exception(error)), file=sys.stderr, flush=True)
-        error = _described(error)
-    _answer(answers, 'done', index=index, seconds=time.perf_counter() - start, peak_memory_mb=_peak_mb(), outputs=outputs, error=error)
-    return not error
+    def done(outputs, error):
+        if error: print(f'cell {index}\n' + ''.join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+        _answer(answers, 'done', index=index, seconds=time.perf_counter() - start, peak_memory_mb=_peak_mb(), outputs=outputs, error=error and _described(error))
+        return not error
+    try: return done(shell.run(source), shell.exc)
+    except Exception as e: return done([], e)  # it ran, and shows what no notebook can hold
 
 def serve()->None:
     "The child's side of `run_note`: read a job, execute its cells until one fails, answer by lines of JSON."
     orders, answers = _channel()
     cells = json.loads(orders.readline())
-    threading.Thread(target=_end_with, args=(orders,), daemon=True).start()
+    _end_with(orders)
     shell = _shell()
     _forget_own()
     passed = all(_run_cell(shell, index, source, answers) for index, source in cells)

@@ -6,7 +6,7 @@
 __all__ = ['post_key', 'differences', 'differs', 'Status', 'behind', 'status']
 
 # %% ../../nbs/press/03_stale.ipynb #3a9f6849
-import difflib, importlib.metadata, json, platform, re, subprocess
+import difflib, importlib.metadata, json, os, platform, re, subprocess
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -196,7 +196,7 @@ def _read(path, cache):
     "The facts of a post, and its records as `_judged` gives them."
     facts = cache.get('post', path, lambda: _facts(read_note(path)))
     at = record_path(path)
-    found = cache.get('records', at, lambda: _judged(path)) if at.exists() else dict(newest=None, shown=None, same=True)
+    found = cache.get('records', at, lambda: _judged(path)) if os.path.lexists(at) else dict(newest=None, shown=None, same=True)
     return facts, found['newest'], found['newest'] if found['same'] else found['shown']
 
 def _judge(facts, newest, shown, library):
