@@ -105,3 +105,4 @@ BORNE = {  # nothing is wrong for us; read as it is meant
     'half a character': sources(6, 'The \ud800 end.'), 'NUL in prose': sources(6, 'The \x00 end.'), 'no metadata': lacking('metadata'), 'no ids': at('cells', to=[without(c, 'id') for c in sound()['cells']]),
     'a kernel without a language': kernel(name='python3', display_name='x'), 'code that is none': sources(5, 'if x:\n\x00'), 'code 10,000 deep': sources(5, DEEP), 'half a character in code': sources(5, 'x = "\ud800"'),
 }
+NO_CODE = ('code that is none', 'code 10,000 deep', 'half a character in code')  # borne, but they cannot run

@@ -6,7 +6,7 @@
 __all__ = ['count_cores', 'serve']
 
 # %% ../../nbs/press/01_child.ipynb #73e41a36
-import gc, json, os, platform, re, resource, signal, sys, threading, time, traceback
+import fcntl, gc, json, os, platform, re, resource, signal, sys, threading, time, traceback
 from pathlib import Path
 from .files import too_deep
 
@@ -19,9 +19,14 @@ def _channel():
     return orders, answers
 
 def _end_with(orders):
-    "Wait until the parent's end of the pipe closes, then end the whole process group."
-    orders.read()
-    os.killpg(0, signal.SIGKILL)
+    "End the whole process group as soon as the parent's end of the pipe closes."
+    def wait():
+        orders.read()
+        os.killpg(0, signal.SIGKILL)
+    threading.Thread(target=wait, daemon=True).start()
+    if sys.platform != 'linux': return
+    for setting, value in ((fcntl.F_SETOWN, -os.getpgrp()), (fcntl.F_SETSIG, signal.SIGKILL), (fcntl.F_SETFL, os.O_ASYNC)):
+        fcntl.fcntl(orders, setting, value)  # the system itself watches too: compiled code, such as a regular expression, may never let the thread wake
 
 def _forget_own():
     "Drop this package, so that the post imports its project's own modules and only those count as its own."
@@ -126,7 +131,7 @@ def serve()->None:
     "The child's side of `run_note`: read a job, execute its cells until one fails, answer by lines of JSON."
     orders, answers = _channel()
     cells = json.loads(orders.readline())
-    threading.Thread(target=_end_with, args=(orders,), daemon=True).start()
+    _end_with(orders)
     shell = _shell()
     gc.enable()  # `run_note` starts with it off
     _forget_own()

@@ -148,17 +148,19 @@ def _now(path): return file_hash(path) if path.is_file() else None
 
 def write_together(
     files:dict, # path to its content (text or bytes)
-    journal:Path, # where to note what is being renamed; whoever calls holds its folder alone
+    journal:Path|None=None, # where to note what is being renamed, in a folder that the caller holds alone; None for what can be made again, such as a site
 )->None:
-    "Write all files or none."
+    "Write all files, or none where the disk refuses one; with a journal, also where the process is killed."
     files = {Path(os.path.realpath(path)): content for path, content in files.items()}  # links stay links
     try:
         for path, content in files.items(): _write_new(path, content)
-        write_atomic(journal, json.dumps([[os.path.relpath(path, journal.parent), _now(path)] for path in files]))
+        if journal: write_atomic(journal, json.dumps([[os.path.relpath(path, journal.parent), _now(path)] for path in files]))
+        else:
+            for path in files: os.replace(_beside(path), path)
     except BaseException:
         for path in files: _beside(path).unlink(missing_ok=True)
         raise
-    finish(journal)
+    if journal: finish(journal)
 
 def finish(
     journal:Path, # as for `write_together`; the folder is held

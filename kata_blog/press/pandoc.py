@@ -53,6 +53,7 @@ class Pandoc:
         **request, # `bibliography`: files; `csl`: a citation style
     )->dict: # html, headings, and the references that name nothing
         "Print one document."
+        text = re.sub('[\ud800-\udfff]', '\ufffd', text)  # half a character, which JSON may hold and pandoc cannot read
         line = json.dumps({'text': text, **request}).encode() + b'\n'
         with self._lock:
             start = time.monotonic()

@@ -54,7 +54,7 @@ def waits(
     @cache
     def text(module):
         path = _module_file(root, module)
-        return path.read_text(encoding='utf-8') if path.is_file() else ''
+        return path.read_text(encoding='utf-8', errors='replace') if path.is_file() else ''
     def of(note):
         names = _reached([c.code for c in note.code_cells], text)
         return {n.name: n.module for n in notes if n is not note and n.module and f'kata_blog.{n.module}' in names}
@@ -351,7 +351,7 @@ class _Round:
         late = {name: module for name, module in job.after.items() if name in self.failed}
         for name, module in late.items():
             path = _module_file(self.root, f'kata_blog.{module}')
-            if not path.is_file() or parse_code(path.read_text(encoding='utf-8')) is None:
+            if not path.is_file() or parse_code(path.read_text(encoding='utf-8', errors='replace')) is None:
                 return self.fail(job, f'{job.name}: was not run, because {name} failed and its module {module} cannot be imported; mend {name}')
         remarks = ''.join(f', with {module} as it is: {name} failed' for name, module in late.items()) + _alone(job.needs, has)
         self.screen.say(f'run     {job.name} ({job.profile}){remarks}')

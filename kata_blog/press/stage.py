@@ -12,7 +12,8 @@ import datetime, fnmatch, html, json, os, re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 import yaml
-from ..core import ConfigError, KataError, NoteError, write_atomic
+from ..core import ConfigError, KataError, NoteError
+from .files import write_together
 from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, shown_path
 from .note import Note, note_paths, page_stem, profiles, read_note
 from .record import outputs_hash, published, read_records
@@ -418,20 +419,17 @@ def sync(
     out:Path, # the folder
 )->int: # files written
     "Make a folder hold exactly these files; what is right already is left alone."
-    written = 0
-    for path, content in files.items():
-        data = content.read_bytes() if isinstance(content, Path) else content.encode() if isinstance(content, str) else content
-        target = out/path
-        if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data: continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, data)
-        written += 1
+    def differs(target, data): return not (target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data)
+    # half a character, which a notebook may hold, becomes its escape
+    contents = ((out/path, c.read_bytes() if isinstance(c, Path) else c.encode('utf-8', 'backslashreplace') if isinstance(c, str) else c) for path, c in files.items())
+    new = {target: data for target, data in contents if differs(target, data)}
+    write_together(new)
     keep = {out/p for p in files}
     for path in sorted(out.rglob('*'), reverse=True):
         if path.is_dir():
             if not any(path.iterdir()): path.rmdir()
         elif path not in keep: path.unlink()
-    return written
+    return len(new)
 
 def _texts(note, path, names, shown, records):
     "How a markdown cell's text is staged."

@@ -6,7 +6,7 @@
 __all__ = ['post_key', 'differences', 'differs', 'Status', 'behind', 'status']
 
 # %% ../../nbs/press/03_stale.ipynb #3a9f6849
-import difflib, importlib.metadata, json, platform, re, subprocess
+import difflib, importlib.metadata, json, os, platform, re, subprocess
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
