@@ -513,3 +513,8 @@ def _mne_checksums():
 register('eegmmidb', version='1.0.0', about='EEG of 109 people who moved or imagined moving hands and feet: 64 electrodes, 160 Hz, 14 runs each',
     home='https://physionet.org/files/eegmmidb/1.0.0/', files=_eegmmidb_files, checksum=_mne_checksums, source='MNE-Python, mne/data/eegbci_checksums.txt',
     licence='ODC-BY 1.0', citation='Schalk and others (2004), BCI2000; Goldberger and others (2000), PhysioNet');
+
+# %% ../nbs/01_data.ipynb #5d1f0a02
+register('fsdd', version='1.0.10', about='the ten digits, each spoken 50 times by each of six people: 3,000 recordings, 8 kHz',
+    home='https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz', top=('recordings',),
+    licence='CC BY-SA 4.0', citation='Jackson and others (2020), Free Spoken Digit Dataset v1.0.10');
