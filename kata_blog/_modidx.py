@@ -976,6 +976,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'kata_blog.press.stage._is_import': ('press/stage.html#_is_import', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._is_page': ('press/stage.html#_is_page', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._key': ('press/stage.html#_key', 'kata_blog/press/stage.py'),
+                                       'kata_blog.press.stage._lined': ('press/stage.html#_lined', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._made_pages': ('press/stage.html#_made_pages', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._memory': ('press/stage.html#_memory', 'kata_blog/press/stage.py'),
                                        'kata_blog.press.stage._metric': ('press/stage.html#_metric', 'kata_blog/press/stage.py'),
