@@ -32,8 +32,8 @@ class Config:
     data:str='fsdd' # `fsdd` or `made`
     held_out:str|None=None # the speaker that is tested and never trained on; None: the split by index
     widths:tuple=(24, 48, 96) # channels of `MelNet` or `RawNet`
-    epochs:int=12 # passes over the training recordings
-    bs:int=64 # recordings in a batch
+    epochs:int=8 # passes over the training recordings
+    bs:int=32 # recordings in a batch
     lr:float=0.1 # the highest learning rate
     window:int=8000 # samples of a training wave
     speed:float=0.15 # how much faster or slower a training wave may be played
