@@ -152,7 +152,7 @@ def read_run(
     mne.datasets.eegbci.standardize(raw)
     return raw.set_montage('colin27_1005', verbose='error')
 
-# %% ../nbs/posts/02_eeg.ipynb #5993c59d
+# %% ../nbs/posts/02_eeg.ipynb #b9bc64a0
 _NAMES = ('FC5 FC3 FC1 FCz FC2 FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CP1 CPz CP2 CP4 CP6 Fp1 Fpz Fp2 AF7 AF3 AFz AF4 AF8 F7 F5 F3 F1 Fz F2 F4 F6 F8 '
     'FT7 FT8 T7 T8 T9 T10 TP7 TP8 P7 P5 P3 P1 Pz P2 P4 P6 P8 PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz').split()
 
@@ -382,7 +382,7 @@ def cut_trials(
     run:int=0, # number that the trials keep
     subject:int=0, # number that the trials keep
     drop:bool=False, # whether trials that are marked bad, or reach beyond an end, may be left out
-)->Trials:
+)->Trials: # in the order of the cues
     "Cut a recording at its cues; the EEG channels alone."
     where = f'cut_trials: subject {subject}, run {run}'
     _check_raw(raw, classes, tmin, tmax, where)
@@ -431,7 +431,7 @@ def load_trials(
 
 # %% ../nbs/posts/02_eeg.ipynb #6f617d2c
 def check_split(
-    trials:Trials,
+    trials:Trials, # all of them
     train:Tensor, # indices of the trials that something is fitted on
     test:Tensor, # indices of the trials that it is scored on
     by:str='run', # what must not be shared: `run` (of one person) or `subject`
