@@ -436,3 +436,14 @@ def _mne_checksums():
 register('eegmmidb', version='1.0.0', about='EEG of 109 people who moved or imagined moving hands and feet: 64 electrodes, 160 Hz, 14 runs each',
     home='https://physionet.org/files/eegmmidb/1.0.0/', files=_eegmmidb_files, checksum=_mne_checksums, source='MNE-Python, mne/data/eegbci_checksums.txt',
     licence='ODC-BY 1.0', citation='Schalk and others (2004), BCI2000; Goldberger and others (2000), PhysioNet');
+
+# %% ../nbs/01_data.ipynb #d47a0002
+register('imdb', version='1', about='50,000 reviews of films, half of them for the test, as good or bad; 50,000 more without a verdict',
+    home='https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz', top=('train', 'test', 'README'),
+    checksum='md5:7c2ac02c03563afcf9b574c7e56c153a', source='torchtext 0.18, torchtext/datasets/imdb.py',
+    licence='for research, with citation', citation='Maas and others (2011), Learning Word Vectors for Sentiment Analysis')
+
+register('sst2', version='1', about='67,349 phrases from reviews of films and 872 sentences for the test, as good or bad',
+    home='https://dl.fbaipublicfiles.com/glue/data/SST-2.zip', top=('train.tsv', 'dev.tsv'),
+    checksum='md5:9f81648d4199384278b86e315dac217c', source='torchtext 0.18, torchtext/datasets/sst2.py',
+    licence='none stated, with citation', citation='Socher and others (2013), Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank');
