@@ -14,7 +14,6 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +39,7 @@ class Config:
     lr:float=0.02 # of the matrices, the highest
     adam_lr:float=4e-3 # of all else
     dropout:float=0.
+    bf16:bool|None=None # forward pass in bfloat16; None: where the device multiplies it natively
     n_words:int=2048 # vocabulary of `BPE`
     speaker:str='jackson' # of the spoken digits
     seed:int=0 # of the weights and the order
@@ -158,7 +158,8 @@ class MuLaw:
         return np.sign(loud)*np.expm1(np.abs(loud)*np.log(256))/255
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa13
-class Corpus(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Corpus:
     "A data set as token numbers."
     vocab:object # `Chars`, `BPE` or `MuLaw`
     train:np.ndarray # token numbers
@@ -532,7 +533,7 @@ def train_gpt(
     corpus = load_corpus(config)
     model = place(build_gpt(config, len(corpus.vocab)))
     train = windows(corpus.train, config.block, config.bs, config.steps, config.seed)
-    curve = fit_model(model, train, Muon(model, config.lr, config.adam_lr), epochs=1, loss=token_loss,
+    curve = fit_model(model, train, Muon(model, config.lr, config.adam_lr), epochs=1, loss=token_loss, amp=config.bf16,
         schedule={'lr': triangle([config.lr, config.adam_lr], warmup=0.1)})
     return {'weights': model.state_dict(), 'loss': curve['loss'], 'valid': stream_loss(model, corpus.valid),
         'test': None if corpus.test is None else stream_loss(model, corpus.test)}
