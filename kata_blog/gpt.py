@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .attention import Embed, Stack, key_mask
 from .core import DataError, KataError, ShapeError, text_hash, unknown, write_atomic
 from .data import data_dir, datasets, fetch, read_lines, tokens_once
-from .train import Batches, fit_model, place, seed_all, triangle
+from .train import Batches, bf16_helps, fit_model, place, seed_all, triangle
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa06
 @dataclass(frozen=True)
@@ -474,16 +474,18 @@ def stream_loss(
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa53
 def orthogonal(
-    g:Tensor, # matrices (..., n, m)
+    g:Tensor, # matrices (b, n, m)
     steps:int=5, # of the iteration
+    half:bool=False, # compute in bfloat16, which is enough here
 )->Tensor: # matrices whose singular values all lie near 1
     "Newton and Schulz's iteration, with Jordan's coefficients (Jordan et al. 2024): U V' of a singular value decomposition, roughly and fast."
-    x = g.mT if g.shape[-2] > g.shape[-1] else g
-    x = x/(x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    wide = g if g.shape[-2] <= g.shape[-1] else g.mT
+    x = wide/(wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    if half: x = x.bfloat16()
     for _ in range(steps):
         a = x @ x.mT
-        x = 3.4445*x + (-4.7750*a + 2.0315*a @ a) @ x
-    return x.mT if g.shape[-2] > g.shape[-1] else x
+        x = torch.baddbmm(x, torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return (x if wide is g else x.mT).to(g.dtype)
 
 class Muon(torch.optim.Optimizer):
     "Momentum whose step is made orthogonal for the matrices of the blocks (Jordan et al. 2024), Adam for all else."
@@ -510,7 +512,8 @@ class Muon(torch.optim.Optimizer):
     def _turn(self, params, lr, momentum):
         grads, held = [p.grad for p in params], [self.state[p].setdefault('momentum', torch.zeros_like(p)) for p in params]
         torch._foreach_lerp_(held, grads, 1 - momentum)
-        turned = orthogonal(torch.stack(torch._foreach_lerp(grads, held, momentum)))  # a look ahead, as Nesterov's
+        ahead = torch.stack(torch._foreach_lerp(grads, held, momentum))  # as Nesterov's
+        turned = orthogonal(ahead, half=bf16_helps(ahead.device))
         n, m = turned.shape[1:]
         torch._foreach_add_(params, list(turned.unbind()), alpha=-lr*max(1, n/m)**0.5)
 
