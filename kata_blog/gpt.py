@@ -9,8 +9,6 @@ __all__ = ['Config', 'Chars', 'BPE', 'MuLaw', 'Corpus', 'wikitext_file', 'load_c
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa03
 import json
-import math
-import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 from .attention import Embed, Stack, key_mask
 from .core import DataError, KataError, ShapeError, text_hash, unknown, write_atomic
 from .data import data_dir, datasets, fetch, read_lines, tokens_once
+from .sound import load_clips, mu_law_decode, mu_law_encode, split_by_index
 from .train import Batches, bf16_helps, fit_model, place, seed_all, triangle
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa06
@@ -137,25 +136,20 @@ class BPE:
         except Exception as e: raise DataError(f'BPE: {file} is missing, cut short, or no vocabulary ({e}); save it again with BPE.save, or fetch it again') from None
 
 class MuLaw:
-    "Sound as 256 steps of loudness that are finer where it is quiet (ITU-T G.711, continuous form)."
+    "Sound as 256 steps of loudness (see `sound.mu_law_encode`)."
     def __len__(self): return 256
 
     def encode(self,
         wave:np.ndarray, # samples (n,), floats in -1..1
     )->np.ndarray: # token numbers (n,)
         "Samples to numbers."
-        wave = np.asarray(wave)
-        if wave.ndim != 1 or wave.dtype.kind != 'f' or wave.size and not np.abs(wave).max() <= 1:
-            raise ShapeError(f'MuLaw: got {wave.dtype} of shape {wave.shape}' + (f', up to {np.abs(wave).max():.3g}' if wave.size else '') + '; needed floats in -1..1 in one row; divide 16-bit samples by 32768')
-        loud = np.sign(wave)*np.log1p(255*np.abs(wave))/np.log(256)
-        return np.round((loud + 1)/2*255).astype(np.int64)
+        return mu_law_encode(torch.as_tensor(wave)).numpy()
 
     def decode(self,
         tokens, # token numbers (n,)
     )->np.ndarray: # samples (n,), floats in -1..1
         "Numbers to samples."
-        loud = np.asarray(tokens)/255*2 - 1
-        return np.sign(loud)*np.expm1(np.abs(loud)*np.log(256))/255
+        return mu_law_decode(torch.as_tensor(np.asarray(tokens))).numpy()
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa13
 @dataclass(frozen=True, eq=False)
@@ -209,31 +203,21 @@ def _words(name, n_words):
     cut = len(found['valid'])*19//20
     return Corpus(vocab, found['valid'][:cut], found['valid'][cut - 1:], found['test'])
 
-def _read_wav(file):
-    with wave.open(str(file)) as f:
-        if (f.getnchannels(), f.getsampwidth()) != (1, 2): raise DataError(f'{file.name}: {f.getnchannels()} channels of {8*f.getsampwidth()} bits; needed one of 16')
-        return np.frombuffer(f.readframes(f.getnframes()), '<i2')/32768
-
-def _tones():
-    rng, t = np.random.default_rng(0), np.arange(2000)/8000
-    return {(digit, i): 0.5*np.sin(2*np.pi*(200 + 50*digit)*t + rng.uniform(0, 6))*np.hanning(len(t)) for digit in range(10) for i in range(6)}
-
 def _sound(name, speaker):
-    "Recordings of one speaker, one after another; by the official split takes 0 to 4 are the test."
-    if name == 'tones': takes, first, held = _tones(), 1, 5
-    else:
-        files = sorted((fetch(name)/'recordings').glob(f'*_{speaker}_*.wav'))
-        if not files: raise DataError(f"load_corpus: no recording of '{speaker}'; there are george, jackson, lucas, nicolas, theo and yweweler")
-        takes, first, held = {tuple(map(int, f.stem.split('_')[::2])): _read_wav(f) for f in files}, 5, 45
-    vocab = MuLaw()
-    def join(chosen): return vocab.encode(np.concatenate([takes[d, i] for d, i in sorted(takes, key=lambda k: k[::-1]) if chosen(i)]))
-    return Corpus(vocab, join(lambda i: first <= i < held), join(lambda i: i >= held), join(lambda i: i < first))
+    "Recordings of one speaker, one after another, split by their index."
+    clips = load_clips(name)
+    if speaker not in clips.speakers: raise DataError(unknown('load_corpus', 'speaker', speaker, clips.speakers))
+    split, order = split_by_index(clips), (clips.index*10 + clips.y).argsort(stable=True)  # all digits in turn
+    def join(rows):
+        chosen = order[torch.isin(order, rows) & (clips.speaker[order] == clips.speakers.index(speaker))]
+        return MuLaw().encode(torch.cat([clips.x[i, :clips.length[i]] for i in chosen]).numpy()/32768)
+    return Corpus(MuLaw(), join(split.train), join(split.valid), join(split.test))
 
 def load_corpus(
     config:Config, # its `data`, `n_words` and `speaker` are used
 )->Corpus: # token numbers of its splits
-    "A data set of characters (`tinyshakespeare`, `topics`), of pieces of words (`wikitext`, `wikitext103`, `pydoc`) or of samples (`fsdd`, `tones`)."
-    kinds = dict(tinyshakespeare=_chars, topics=_chars, wikitext=_words, wikitext103=_words, pydoc=_words, fsdd=_sound, tones=_sound)
+    "A data set of characters (`tinyshakespeare`, `topics`), of pieces of words (`wikitext`, `wikitext103`, `pydoc`) or of samples (`fsdd`, `made`)."
+    kinds = dict(tinyshakespeare=_chars, topics=_chars, wikitext=_words, wikitext103=_words, pydoc=_words, fsdd=_sound, made=_sound)
     if config.data not in kinds: raise DataError(unknown('load_corpus', 'data set', config.data, kinds))
     more = {_words: (config.n_words,), _sound: (config.speaker,)}
     return kinds[config.data](config.data, *more.get(kinds[config.data], ()))
