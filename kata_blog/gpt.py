@@ -30,14 +30,14 @@ class Config:
     "Everything that decides what is learned, by which network, and for how long."
     data:str='tinyshakespeare' # see `load_corpus`
     width:int=128 # numbers for each position
-    heads:int=4
+    heads:int=4 # attentions side by side
     depth:int=4 # blocks
     block:int=64 # tokens that the network sees at once
     bs:int=16 # windows in a batch
-    steps:int=1000
+    steps:int=1000 # batches that are learned from
     lr:float=0.02 # of the matrices, the highest
     adam_lr:float=4e-3 # of all else
-    dropout:float=0.
+    dropout:float=0. # part that is left out while training
     bf16:bool|None=None # forward pass in bfloat16; None: where the device multiplies it natively
     n_words:int=2048 # vocabulary of `BPE`
     speaker:str='jackson' # of the spoken digits

@@ -33,10 +33,10 @@ class Config:
     half:int=63 # symbols to be repeated
     n_symbols:int=16 # different ones
     width:int=64 # numbers for each position
-    heads:int=4
+    heads:int=4 # attentions side by side
     depth:int=2 # blocks
     bs:int=32 # sequences in a batch
-    steps:int=300
+    steps:int=300 # batches that are learned from
     lr:float=3e-3 # the highest
     seed:int=0 # of weights, data and hashes
 
