@@ -446,7 +446,7 @@ ORDINALS = _TENS + ['twentieth', *(f'twenty-{w}' for w in _TENS[:9]), 'thirtieth
 def write_date(
     day:dt.date, # from 1950 to 2049, so that two digits of the year are enough
     rng:random.Random, # chooses the form
-)->str:
+)->str: # letters, digits and a few marks, all in CHARS
     "A date as somebody might write it; in numbers alone the day comes first."
     d, m, name = day.day, day.month, MONTHS[day.month - 1]
     th = f"{d}{'th' if 10 < d < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(d % 10, 'th')}"
@@ -487,9 +487,9 @@ class Config:
     n_train:int=24_000 # pairs of texts
     n_test:int=2000 # pairs that are read once, at the end
     width:int=64 # numbers for each position
-    heads:int=4
+    heads:int=4 # attentions side by side
     depth:int=2 # blocks of the encoder, and of the decoder
-    epochs:int=8
+    epochs:int=8 # passes over the pairs
     bs:int=128 # pairs in a batch
     lr:float=3e-3 # the highest learning rate
     smoothing:float=0.1 # of the targets
@@ -515,7 +515,7 @@ def make_pairs(
 # %% ../nbs/posts/03_attention.ipynb #a77e0024
 def build(
     config:Config, # its sizes and `positions` are used
-)->Transformer:
+)->Transformer: # with new weights
     "The network of a config before training."
     return Transformer(len(CHARS) + 3, len(CHARS) + 3, config.width, config.heads, config.depth, positions=config.positions)
 
