@@ -1,4 +1,4 @@
-"A made corpus of WikiText-103's size: learned, tokenised into a memory-mapped file and read in shuffled windows, with the memory that it took."
+"A made corpus of about the tokens of WikiText-103: learned, tokenised into a memory-mapped file and read in shuffled windows, with the memory that it took."
 import argparse
 import random
 import resource
@@ -27,7 +27,7 @@ def peak_gb(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if s
 
 if __name__ == '__main__':
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument('--words', type=int, default=103_000_000)
+    ask.add_argument('--words', type=int, default=70_000_000)
     ask.add_argument('--vocabulary', type=int, default=8192)
     ask.add_argument('--block', type=int, default=256)
     args = ask.parse_args()
