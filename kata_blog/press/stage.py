@@ -79,9 +79,14 @@ def _filtered(output, pattern):
     text = ''.join(output.get('text', ''))
     return output | {'text': ''.join(l for l in text.splitlines(True) if not any(re.search(p, l) for p in pattern.split()))}
 
+def _lined(output):
+    "Its texts as lists of lines: Quarto takes LaTeX for a formula only where it stands so."
+    data = output.get('data')
+    return output | {'data': {k: v.splitlines(True) if isinstance(v, str) and k.startswith('text/') else v for k, v in data.items()}} if isinstance(data, dict) else output
+
 def _staged_code(cell, options):
     lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in options.items()]
-    outputs = [_filtered(o, str(cell.directives.get('filter_stream', ''))) for o in cell.outputs]
+    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in cell.outputs]
     return dict(cell_type='code', execution_count=None, metadata={}, outputs=outputs, source='\n'.join([*lines, _HIDE_LINE.sub('', cell.code)]))
 
 # %% ../../nbs/press/06_stage.ipynb #f052701f
