@@ -22,6 +22,8 @@ from .record import outputs_hash, published, read_records
 from .settings import Settings, read_settings, site_config
 from .share import badges_markdown, cite_markdown, cover, first_figure
 from .reach import Library
+from .changed import living
+from .pages import course_faults, end_markdown, filled, made_files, made_pages, read_course, top_markdown
 from .stale import behind as left_behind
 
 # %% ../../nbs/press/06_stage.ipynb #bb038fa7
@@ -470,6 +472,10 @@ def _comments(settings, front):
     if len(ids) != 2 or not settings.repository or front.get('comments') is False: return {}
     return {'comments': {'giscus': {'repo': settings.repository, 'repo-id': ids[0], 'category-id': ids[1], 'mapping': 'pathname'}}}
 
+def _told(course, path, notice, box):
+    "The top and the end of a page, with what the course has to say there."
+    return ['\n\n'.join(filter(None, pair)) for pair in ((notice, top_markdown(course, path)), (end_markdown(course, path), box))] if course else (notice, box)
+
 def _around(note, item, items, root, settings):
     "What a post's page has beside its own text: links that open it elsewhere, its citation, its series, its place among the others."
     page = item.path.with_suffix('.html')
@@ -483,7 +489,7 @@ def _cover(page, note, settings, cache):
     words = note.title, f'Week {week}' if week is not None else '', settings.title
     return page.path.parent/'covers'/f'{page.path.stem}.png', cache.get(key_of('cover', *words, figure or ''), lambda: cover(*words, figure))
 
-def _stage_notes(notes, names, shown, records, root, settings, problems, cache):
+def _stage_notes(notes, names, shown, records, root, settings, problems, cache, course):
     pages, files, behind, covers, library = [], {}, {}, {}, Library(root)
     posts = {p for p in shown if p.parent == PurePosixPath('posts')}
     items = {p: _item(notes[p], names[p]) for p in posts}
@@ -492,6 +498,7 @@ def _stage_notes(notes, names, shown, records, root, settings, problems, cache):
         note, is_post, text = notes[path], path in posts, _texts(notes[path], path, names, shown, records)
         try:
             record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, settings.repository)
+            notice, box = _told(course, path, notice, box)
             more = _around(note, items[path], in_order, root, settings) if is_post else {}
             page, files[names[path]] = staged_note(note, names[path], text, record, is_post, notice, box, **more)
             if is_post: page.cover, covers[page.cover] = _cover(page, note, settings, cache)
@@ -517,6 +524,12 @@ def _withheld(notes, records, is_blog, problems):
         return 'its front matter is wrong'
     return {p: why(p, n) for p, n in notes.items()}
 
+def _with_resources(config, files):
+    "The configuration, with files that Quarto shall copy to the site."
+    project = config.get('project') or {}
+    named = project.get('resources') or []
+    return config | {'project': project | {'resources': [*([named] if isinstance(named, str) else named), *map(str, files)]}} if files else config
+
 def stage(
     root:str|Path, # the project's folder
     out:str|Path|None=None, # the staged project's folder; `.kata/stage` in the project if None
@@ -530,10 +543,14 @@ def stage(
     why = _withheld(notes, records, is_blog, problems)
     shown = [p for p in notes if not why[p]]
     cache = Cache(root/'.kata'/'cache')
-    pages, files, behind, covers = _stage_notes(notes, names, shown, records, root, settings, problems, cache)
+    course = read_course(root, settings, living(notes, problems), shown, records) if is_blog else None
+    if course: notes, problems = filled(course), problems + course_faults(course)
+    pages, files, behind, covers = _stage_notes(notes, names, shown, records, root, settings, problems, cache, course)
     if is_blog:
         covers[SITE_COVER] = cache.get(key_of('cover', settings.title, settings.description), lambda: cover(settings.description or settings.title, settings.title))
-        for path, text in _made_pages(root, notes, names, shown, files).items():
+        files |= (extra := made_files(course))
+        config = _with_resources(config, extra)
+        for path, text in (_made_pages(root, notes, names, shown, files) | made_pages(course)).items():
             files[path] = text
             pages.append(Page(root/path, path, read_front(text), [1]))
     for p in shown: files |= {f: base/f for f in _files_of(notes[p], p.parent, base, notes, problems)}
