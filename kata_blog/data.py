@@ -518,3 +518,14 @@ register('eegmmidb', version='1.0.0', about='EEG of 109 people who moved or imag
 register('fsdd', version='1.0.10', about='the ten digits, each spoken 50 times by each of six people: 3,000 recordings, 8 kHz',
     home='https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz', top=('recordings',),
     licence='CC BY-SA 4.0', citation='Jackson and others (2020), Free Spoken Digit Dataset v1.0.10');
+
+# %% ../nbs/01_data.ipynb #d47a0002
+register('imdb', version='1', about='50,000 reviews of films, half of them for the test, as good or bad; 50,000 more without a verdict',
+    home='https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz', top=('train', 'test', 'README'),
+    checksum='md5:7c2ac02c03563afcf9b574c7e56c153a', source='torchtext 0.18, torchtext/datasets/imdb.py',
+    licence='for research, with citation', citation='Maas and others (2011), Learning Word Vectors for Sentiment Analysis')
+
+register('sst2', version='1', about='67,349 phrases from reviews of films and 872 sentences for the test, as good or bad',
+    home='https://dl.fbaipublicfiles.com/glue/data/SST-2.zip', top=('train.tsv', 'dev.tsv'),
+    checksum='md5:9f81648d4199384278b86e315dac217c', source='torchtext 0.18, torchtext/datasets/sst2.py',
+    licence='none stated, with citation', citation='Socher and others (2013), Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank');
