@@ -9,7 +9,7 @@ __all__ = ['sections', 'search_script']
 import html, json, re
 
 # %% ../../nbs/press/06_search.ipynb #7cd5b4a8
-_DROP = re.compile(r'<(script|style|math|svg|button)\b.*?</\1\s*>|<!--.*?-->', re.DOTALL)
+_DROP = re.compile(r'<(script|style|math|svg|button)\b.*?</\1\s*>|<!--.*?-->|<div class="badges">.*?</div>', re.DOTALL)
 _RECORD = re.compile(r'<details class="(?:run-record|cite)">.*\Z', re.DOTALL)
 _OUTPUT = re.compile(r'<pre class="cell-text">.*?</pre>|<table\b.*?</table\s*>', re.DOTALL)
 _HEAD = re.compile(r'<h[2-6]\b[^>]*?\bid="([^"]+)"[^>]*>(.*?)</h[2-6]>|<section id="([^"]+)"[^>]*>\s*<h[2-6][^>]*>(.*?)</h[2-6]>', re.DOTALL)
