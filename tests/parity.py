@@ -205,7 +205,7 @@ def make_blog(root):
     (root/'nbs/prose.md').write_text(PROSE)
     (root/'nbs/forms.md').write_text(FORMS)
     (root/'nbs/film.mp4').write_bytes(b'no film')
-    (root/'nbs/references.bib').write_text('@article{he2016, title={Deep Residual Learning}, author={He, Kaiming}, year={2016}, journal={CVPR}}\n')
+    (root/'nbs/references.bib').write_text('@article{he2016, title={Deep Residual Learning}, author={He, Kaiming}, year={2016}, journal={CVPR}, url={https://arxiv.org/abs/1512.03385}, keywords={paper, vision}}\n')
     (root/'nbs/line.svg').write_text(SVG)
     (root/'nbs/00_core.ipynb').write_text(notebook('', '# The core\n\n> What all else stands on.', ('#| default_exp core',), ('#| export\ndef one():\n    "The number one."\n    return 1',), '## Use', ('one()', shows(text_plain='1'))))
     say = lambda title, date, more: f'title: "{title}"\ndescription: "About {title.lower()}."\ndate: {date}\ncategories: {more}\nkata: {{week: 1, profiles: {{cpu: {{}}}}}}'
