@@ -55,6 +55,12 @@ endef
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(PIP) uninstall -q -y torchvision
 	@touch $@
 
+# Quarto as the second renderer: its package fetches the program while it installs
+.venv/quarto: .venv/press
+	@echo 'installing Quarto'
+	$(INSTALL_EXTRA)
+	@touch $@
+
 .venv/bench: .venv/test
 	@echo 'installing the peers of the benchmarks'
 	$(INSTALL_EXTRA)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Dataset', 'datasets', 'digest', 'register', 'data_dir', 'path', 'unpack', 'read_mirror', 'fetch', 'variant', 'used',
-           'data_table']
+           'data_table', 'read_lines', 'write_tokens', 'open_tokens', 'tokens_once']
 
 # %% ../nbs/01_data.ipynb #438c82a9
 import contextlib, errno, gzip, hashlib, importlib.util, inspect, json, lzma, os, re, shutil, stat, sys, tarfile, zipfile, zlib
@@ -408,11 +408,88 @@ def data_table()->list: # a dict for each: name, version, state, source, variant
                     citation=d.citation, about=d.about, path=str(path(d.name)))
     return [one(d) for d in _registry.values()]
 
+# %% ../nbs/01_data.ipynb #7a6e0002
+def read_lines(
+    file:str|Path, # a text in UTF-8
+    n_chars:int=2**20, # about so many characters are held at once
+): # lists of lines with their ends, in order
+    "A text of any size in pieces that end with a line."
+    with open(file, encoding='utf-8', newline='') as f:
+        try:
+            while lines := f.readlines(n_chars): yield lines
+        except UnicodeDecodeError as e: raise DataError(f'data: {file} is no text in UTF-8 ({e.reason}); convert it, or fetch it again') from e
+
+def _write_npy(f, pieces, n_vocab):
+    import numpy as np
+    kind = np.dtype('<u2' if n_vocab <= 2**16 else '<u4')
+    head = lambda n: np.lib.format.write_array_header_1_0(f, dict(descr=kind.str, fortran_order=False, shape=(n,)))  # leaves room for n to grow
+    head(0)
+    n, start = 0, f.tell()
+    for piece in pieces:
+        numbers = np.asarray(piece)
+        if numbers.size and not (numbers.dtype.kind in 'iu' and 0 <= numbers.min() and numbers.max() < n_vocab):
+            raise DataError(f'write_tokens: a piece holds {numbers.dtype} from {numbers.min()} to {numbers.max()}; needed whole numbers from 0 to {n_vocab - 1}; is it the vocabulary that the text was encoded with?')
+        f.write(numbers.astype(kind).tobytes())
+        n += numbers.size
+    f.seek(0)
+    head(n)
+    if f.tell() != start: raise DataError('write_tokens: the head of the file has changed its length; write fewer numbers')
+
+def write_tokens(
+    file:str|Path, # an `.npy` file; its folder is made where it is missing
+    pieces, # an iterable of arrays or lists of whole numbers, taken one by one
+    n_vocab:int, # numbers lie below it; up to 65,536 each takes two bytes, else four
+)->Path: # the file
+    "Write token numbers piece by piece, then rename the file into place."
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    work = file.with_name(f'.{file.name}.{os.getpid()}.tmp')
+    try:
+        with open(work, 'wb') as f: _write_npy(f, pieces, n_vocab)
+        os.replace(work, file)
+    finally: work.unlink(missing_ok=True)
+    return file
+
+def open_tokens(
+    file:str|Path, # as `write_tokens` leaves it
+): # a NumPy array (n,) that lies on the disk
+    "Map token numbers into memory."
+    import numpy as np
+    try: tokens = np.load(file, mmap_mode='r')
+    except FileNotFoundError: raise DataError(f'open_tokens: {file} does not exist; write it with write_tokens') from None
+    except (ValueError, EOFError, OSError) as e: raise DataError(f'open_tokens: {file} is cut off, or holds no array ({e}); remove it and write it again') from e
+    if tokens.ndim != 1 or tokens.dtype.kind not in 'iu': raise DataError(f'open_tokens: {file} holds {tokens.dtype} of shape {tokens.shape}; needed whole numbers in one row')
+    return tokens
+
+def tokens_once(
+    key:str, # what the numbers depend on: data set, version, split, hash of the vocabulary
+    pieces:Callable, # called where there is no such file; gives what `write_tokens` takes
+    n_vocab:int, # as for `write_tokens`
+): # a NumPy array (n,) that lies on the disk
+    "Token numbers from the folder of the data, made the first time."
+    if not re.fullmatch(r'[\w.-]+', key): raise DataError(f"tokens_once: key='{key}' becomes the name of a file; use letters, digits, dots and dashes")
+    file = data_dir()/'tokens'/f'{key}.npy'
+    return open_tokens(file if file.exists() else write_tokens(file, pieces(), n_vocab))
+
 # %% ../nbs/01_data.ipynb #0289dd6b
 register('cifar10', version='1', about='60,000 colour photographs of 32 x 32 pixels in ten classes, 10,000 of them for the test',
     home='https://s3.amazonaws.com/fast-ai-sample/cifar10.tgz', top=('train', 'test'),
     checksum='fastai:168168549:a5f8c31371b63a406b23368042812d3c', source='fastai 2.8.12, fastai/data/download_checks.py',
     licence='none stated', citation='Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images');
+
+# %% ../nbs/01_data.ipynb #7a6e0008
+register('tinyshakespeare', version='1', about="40,000 lines of Shakespeare's plays, 1,115,394 characters",
+    home='https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/', files=('input.txt',),
+    checksum={'input.txt': 'sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'},
+    source='TensorFlow Datasets, url_checksums/tiny_shakespeare.txt', licence='public domain text', citation='Karpathy (2015), char-rnn')
+register('wikitext', version='2', about='Wikipedia articles, 2 million words, split by article',
+    home='https://wikitext.smerity.com/wikitext-2-v1.zip', top=('wiki.train.tokens', 'wiki.valid.tokens', 'wiki.test.tokens'),
+    checksum='md5:542ccefacc6c27f945fb54453812b3cd', source='torchtext, datasets/wikitext2.py',
+    licence='CC BY-SA', citation='Merity and others (2016), Pointer Sentinel Mixture Models')
+register('wikitext103', version='1', about='Wikipedia articles, 103 million words, split by article',
+    home='https://wikitext.smerity.com/wikitext-103-v1.zip', top=('wiki.train.tokens', 'wiki.valid.tokens', 'wiki.test.tokens'),
+    checksum='md5:9ddaacaf6af0710eda8c456decff7832', source='torchtext, datasets/wikitext103.py',
+    licence='CC BY-SA', citation='Merity and others (2016), Pointer Sentinel Mixture Models');
 
 # %% ../nbs/01_data.ipynb #3efe0ae1
 def _numbers(what, chosen, last):
@@ -436,3 +513,19 @@ def _mne_checksums():
 register('eegmmidb', version='1.0.0', about='EEG of 109 people who moved or imagined moving hands and feet: 64 electrodes, 160 Hz, 14 runs each',
     home='https://physionet.org/files/eegmmidb/1.0.0/', files=_eegmmidb_files, checksum=_mne_checksums, source='MNE-Python, mne/data/eegbci_checksums.txt',
     licence='ODC-BY 1.0', citation='Schalk and others (2004), BCI2000; Goldberger and others (2000), PhysioNet');
+
+# %% ../nbs/01_data.ipynb #5d1f0a02
+register('fsdd', version='1.0.10', about='the ten digits, each spoken 50 times by each of six people: 3,000 recordings, 8 kHz',
+    home='https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz', top=('recordings',),
+    licence='CC BY-SA 4.0', citation='Jackson and others (2020), Free Spoken Digit Dataset v1.0.10');
+
+# %% ../nbs/01_data.ipynb #d47a0002
+register('imdb', version='1', about='50,000 reviews of films, half of them for the test, as good or bad; 50,000 more without a verdict',
+    home='https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz', top=('train', 'test', 'README'),
+    checksum='md5:7c2ac02c03563afcf9b574c7e56c153a', source='torchtext 0.18, torchtext/datasets/imdb.py',
+    licence='for research, with citation', citation='Maas and others (2011), Learning Word Vectors for Sentiment Analysis')
+
+register('sst2', version='1', about='67,349 phrases from reviews of films and 872 sentences for the test, as good or bad',
+    home='https://dl.fbaipublicfiles.com/glue/data/SST-2.zip', top=('train.tsv', 'dev.tsv'),
+    checksum='md5:9f81648d4199384278b86e315dac217c', source='torchtext 0.18, torchtext/datasets/sst2.py',
+    licence='none stated, with citation', citation='Socher and others (2013), Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank');

@@ -13,9 +13,10 @@ from pathlib import Path
 import yaml
 from ..core import KataError, unknown
 from .claims import Problem
+from .map import order_problems
 from .note import page_stem, post_paths, read_note
 from .plan import COLUMNS, Plan, PlanError, read_plan, shown
-from .reading import read_readings, reading_state
+from .reading import note_problems, read_readings, reading_state
 from .record import published, read_records
 from .stale import status
 from .week import paint
@@ -200,9 +201,10 @@ def course_problems(
     root:str|Path, # the project
     first_monday=None, # Monday of week 1
 )->list: # `Problem`s
-    "What is wrong with the plan, the reading list and the goals."
+    "What is wrong with the plan, the reading list, the goals and the order of the posts."
     found = []
-    for look in (lambda: plan_problems(root, first_monday), lambda: goal_faults(root, read_known(root, first_monday)) if (Path(root)/'nbs'/'goals.yml').is_file() else []):
+    goals = lambda: goal_faults(root, read_known(root, first_monday)) if (Path(root)/'nbs'/'goals.yml').is_file() else []
+    for look in (lambda: plan_problems(root, first_monday), goals, lambda: note_problems(root), lambda: order_problems(root, read_goals(root)[1])):
         try: found += look()
         except KataError as e:
             where, _, text = str(e).partition(': ')

@@ -309,6 +309,7 @@ def code_cell(
         summary = html.escape(str(draft.option(cell, 'output-summary', 'Output')))
         outputs = [draft.hold(f'<details class="output-fold"><summary>{summary}</summary>'), *outputs, draft.hold('</details>')]
     blocks += outputs
+    if draft.option(cell, 'output') == 'asis': return '\n\n'.join(blocks)  # its Markdown is the page's own: headings count
     return _div(_cell_attrs(draft, cell), *blocks) if blocks else ''
 
 _ATTACHED = re.compile(r'attachment:([^)\s"]+)')

@@ -200,7 +200,7 @@ def _chosen(listing, page, printed):
 
 def _sorted(chosen, sort):
     "Ordered by one or more `field asc|desc`; ties by path, so that the order never hangs on the file system."
-    chosen = sorted(chosen, key=lambda p: str(p.page.path), reverse=True)
+    chosen = sorted(chosen, key=lambda p: str(p.page.path))  # as Quarto does
     for rule in reversed(_list(sort) or ['date desc']):
         name, _, way = rule.partition(' ')
         have = [p for p in chosen if p.page.front.get(name) is not None]

@@ -19,6 +19,8 @@ from .note import Note, note_paths, page_stem, profiles, read_note
 from .record import outputs_hash, published, read_records
 from .settings import Settings, read_settings, site_config
 from .reach import Library
+from .changed import living
+from .pages import course_faults, end_markdown, filled, made_files, made_pages, read_course, top_markdown
 from .stale import behind as left_behind
 
 # %% ../../nbs/press/06_stage.ipynb #bb038fa7
@@ -71,9 +73,14 @@ def _filtered(output, pattern):
     text = ''.join(output.get('text', ''))
     return output | {'text': ''.join(l for l in text.splitlines(True) if not any(re.search(p, l) for p in pattern.split()))}
 
+def _lined(output):
+    "Its texts as lists of lines: Quarto takes LaTeX for a formula only where it stands so."
+    data = output.get('data')
+    return output | {'data': {k: v.splitlines(True) if isinstance(v, str) and k.startswith('text/') else v for k, v in data.items()}} if isinstance(data, dict) else output
+
 def _staged_code(cell, options):
     lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in options.items()]
-    outputs = [_filtered(o, str(cell.directives.get('filter_stream', ''))) for o in cell.outputs]
+    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in cell.outputs]
     return dict(cell_type='code', execution_count=None, metadata={}, outputs=outputs, source='\n'.join([*lines, _HIDE_LINE.sub('', cell.code)]))
 
 # %% ../../nbs/press/06_stage.ipynb #f052701f
@@ -445,12 +452,17 @@ def _vouched(note, records, root, library, repository):
     wrong = [*reasons, *(['outputs in the notebook are not those of the record'] if foreign else [])]
     return record, wrong, behind_markdown(record, reasons, foreign), record_markdown(record, repository, older, wrong)
 
-def _stage_notes(notes, names, shown, records, root, repository, problems):
+def _around(course, path, notice, box):
+    "The top and the end of a page, with what the course has to say there."
+    return ['\n\n'.join(filter(None, pair)) for pair in ((notice, top_markdown(course, path)), (end_markdown(course, path), box))] if course else (notice, box)
+
+def _stage_notes(notes, names, shown, records, root, repository, problems, course):
     pages, files, behind, library = [], {}, {}, Library(root)
     for path in shown:
         note, is_post, text = notes[path], path.parent == PurePosixPath('posts'), _texts(notes[path], path, names, shown, records)
         try:
             record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, repository)
+            notice, box = _around(course, path, notice, box)
             page, files[names[path]] = staged_note(note, names[path], text, record, is_post, notice, box)
         except KataError as e: problems.append(_problem(note.path, e))
         else:
@@ -465,6 +477,12 @@ def _made_pages(root, notes, names, shown, have):
     if any(notes[p].module for p in shown): made['library.md'] = library_markdown([(notes[p], names[p]) for p in shown])
     return {PurePosixPath(k): v for k, v in made.items() if PurePosixPath(k).with_suffix('') not in {p.with_suffix('') for p in have}}
 
+def _with_resources(config, files):
+    "The configuration, with files that Quarto shall copy to the site."
+    project = config.get('project') or {}
+    named = project.get('resources') or []
+    return config | {'project': project | {'resources': [*([named] if isinstance(named, str) else named), *map(str, files)]}} if files else config
+
 def stage(
     root:str|Path, # the project's folder
     out:str|Path|None=None, # the staged project's folder; `.kata/stage` in the project if None
@@ -477,9 +495,13 @@ def stage(
     names, records = _names(notes, moved=base != root), _records(notes, problems)
     why = {p: _why_not(n, published(records.get(n.stem, [])), is_blog and p.parent == PurePosixPath('posts')) for p, n in notes.items()}
     shown = [p for p in notes if not why[p]]
-    pages, files, behind = _stage_notes(notes, names, shown, records, root, settings.repository, problems)
+    course = read_course(root, settings, living(notes, problems), shown, records) if is_blog else None
+    if course: notes, problems = filled(course), problems + course_faults(course)
+    pages, files, behind = _stage_notes(notes, names, shown, records, root, settings.repository, problems, course)
     if is_blog:
-        for path, text in _made_pages(root, notes, names, shown, files).items():
+        files |= (extra := made_files(course))
+        config = _with_resources(config, extra)
+        for path, text in (_made_pages(root, notes, names, shown, files) | made_pages(course)).items():
             files[path] = text
             pages.append(Page(root/path, path, read_front(text), [1]))
     for p in shown: files |= {f: base/f for f in _files_of(notes[p], p.parent, base, notes, problems)}

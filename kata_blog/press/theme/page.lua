@@ -118,10 +118,25 @@ function Counter:reference(cite, unresolved)
       label = '?' .. c.id
     end
     if i > 1 then out:insert(pandoc.Str(', ')) end
-    local text = c.mode == 'SuppressAuthor' and label:match('%d+$') or label
+    local text = c.mode == 'SuppressAuthor' and label:match('[%d.]+$') or label
     out:insert(pandoc.Link({pandoc.Str(text)}, '#' .. c.id, '', {class = 'quarto-xref'}))
   end
   return out
+end
+
+-- sections are counted as Quarto counts them, from the highest level that the page has; only references say the number
+function Counter:sections(doc)
+  local top, at = 6, {}
+  doc:walk({Header = function(h) if not h.classes:includes('unnumbered') then top = math.min(top, h.level) end end})
+  doc:walk({Header = function(h)
+    if h.classes:includes('unnumbered') then return nil end
+    local depth = h.level - top + 1
+    at[depth] = (at[depth] or 0) + 1
+    for deeper = depth + 1, 6 do at[deeper] = nil end
+    local number = {}
+    for level = 1, depth do number[level] = tostring(at[level] or 0) end
+    if kind_of(h.identifier) then self.label[h.identifier] = kind_of(h.identifier) .. '\u{a0}' .. table.concat(number, '.') end
+  end})
 end
 
 local function headings(doc)
@@ -141,6 +156,7 @@ end
 local function convert(request)
   local doc = pandoc.read(request.text, READER)
   local counter, unresolved = Counter.new(), {}
+  counter:sections(doc)
   -- numbers follow the order of the page: tables, figures and equations in one pass from the top
   doc = doc:walk({traverse = 'topdown',
     Div = function(d)
