@@ -1358,6 +1358,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                               'kata_blog/reformer.py'),
                                     'kata_blog.reformer._Reverse.forward': ( 'posts/reformer.html#_reverse.forward',
                                                                              'kata_blog/reformer.py'),
+                                    'kata_blog.reformer._factors': ('posts/reformer.html#_factors', 'kata_blog/reformer.py'),
                                     'kata_blog.reformer._layer': ('posts/reformer.html#_layer', 'kata_blog/reformer.py'),
                                     'kata_blog.reformer._own': ('posts/reformer.html#_own', 'kata_blog/reformer.py'),
                                     'kata_blog.reformer._peak_mb': ('posts/reformer.html#_peak_mb', 'kata_blog/reformer.py'),

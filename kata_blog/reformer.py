@@ -8,6 +8,7 @@ __all__ = ['Config', 'measure', 'measure_apart', 'find_buckets', 'lsh_attend', '
 
 # %% ../nbs/posts/09_reformer.ipynb #0909aa03
 import json
+import math
 import subprocess
 import sys
 import time
@@ -98,6 +99,11 @@ def measure_apart(
     return json.loads(done.stdout)
 
 # %% ../nbs/posts/09_reformer.ipynb #0909aa11
+def _factors(n):
+    "Two even factors of a large number, as near to each other as can be: two small hashes take far fewer directions than a large one."
+    fits = [a for a in range(2, math.isqrt(n) + 1, 2) if n % a == 0 and n//a % 2 == 0]
+    return (fits[-1], n//fits[-1]) if n > 64 and fits else (n,)
+
 def find_buckets(
     x:Tensor, # vectors (b, heads, t, d)
     n_buckets:int, # even, or 1: everything in one
@@ -108,9 +114,12 @@ def find_buckets(
     if n_buckets != 1 and (n_buckets < 1 or n_buckets % 2): raise KataError(f'find_buckets: n_buckets={n_buckets}; each direction comes with its opposite, so it needs to be even, or 1')
     if n_buckets == 1: return torch.zeros(*x.shape[:2], n_rounds, x.shape[2], dtype=torch.long, device=x.device)
     draw = torch.Generator().manual_seed(seed)  # on the CPU, so that every device draws the same
-    directions = torch.randn(x.shape[3], n_rounds, n_buckets//2, generator=draw).to(x)
-    along = torch.einsum('bhtd,drn->bhrtn', x.detach(), directions)
-    return torch.cat([along, -along], -1).argmax(-1)
+    found = 0
+    for n in _factors(n_buckets):
+        directions = torch.randn(x.shape[3], n_rounds, n//2, generator=draw).to(x)
+        along = torch.einsum('bhtd,drn->bhrtn', x.detach(), directions)
+        found = found*n + torch.cat([along, -along], -1).argmax(-1)
+    return found
 
 # %% ../nbs/posts/09_reformer.ipynb #0909aa21
 def _sort(x, order, n):

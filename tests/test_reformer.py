@@ -56,6 +56,14 @@ def test_like_vectors_share_a_bucket_and_opposite_ones_do_not():
     assert (a == b).double().mean() > 0.8 and not (a == c).any()
     assert torch.equal(find_buckets(3*x, 16, 4), a) and not torch.equal(find_buckets(x, 16, 4, seed=1), a)
 
+def test_many_buckets_are_the_product_of_two_hashes():
+    from kata_blog.reformer import _factors
+    assert [_factors(n) for n in (2, 64, 128, 2048, 70)] == [(2,), (64,), (8, 16), (32, 64), (70,)]
+    x = draw(1, 1, 3000, 32)
+    buckets = find_buckets(x, 128)
+    assert buckets.min() >= 0 and buckets.max() < 128 and buckets.unique().numel() > 120 and not (buckets == find_buckets(-x, 128)).any()
+    torch.testing.assert_close(find_buckets(x + 1e-6*x.flip(3), 128), buckets)
+
 @pytest.mark.parametrize('t', [1, 5, 16, 37])
 def test_padding_at_the_end_changes_nothing(t):
     torch.manual_seed(0)
