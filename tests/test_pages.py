@@ -57,6 +57,12 @@ def test_the_pages_are_printed_and_every_link_leads_somewhere(blog):
     assert built.problems == [] and {'plan.html', 'reading.html', 'weeks/1.html', 'weeks/2.html', 'reading/spikes2019.html'} <= set(built.pages)
     assert check_site(blog/'_site') == [] and (blog/'_site'/'plan.ics').read_text().startswith('BEGIN:VCALENDAR')
 
+def test_a_line_names_the_posts_of_a_week_and_those_planned(blog):
+    (blog/'nbs'/'index.md').write_text('---\ntitle: Home\n---\n\n| Week | Posts |\n|:--|:--|\n| 1 | []{.week-titles week=1} |\n| 2 | []{.week-titles week=2} |\n')
+    assert build(blog).problems == []
+    cells = re.findall(r'<td[^>]*>(.*?)</td>', page(blog, 'index.html'), re.DOTALL)
+    assert cells[1] == '<a href="posts/adding.html">Adding</a>' and cells[3] == '<a href="posts/using.html">Using</a>; planned: bert'
+
 def test_a_post_says_what_it_needs_and_where_it_is_used(blog):
     build(blog)
     assert '<strong>You need</strong> <a href="adding.html">Adding</a> (<code>add</code>).' in page(blog, 'posts/using.html')

@@ -6,25 +6,20 @@
 __all__ = ['line_days', 'is_shallow', 'stamped', 'living']
 
 # %% ../../nbs/press/05_changed.ipynb #83716458
-import datetime as dt, re, subprocess
+import datetime as dt, re
 from dataclasses import replace
 from pathlib import Path
 from .claims import Problem, prose_only, shown_path
 from .note import Note
+from .stale import ask_git
 
 # %% ../../nbs/press/05_changed.ipynb #1ce57886
-def _git(root, *words):
-    "What git says; None where it does not know, or is not there."
-    try: done = subprocess.run(['git', '-C', str(root), *words], capture_output=True, text=True, encoding='utf-8', errors='replace', timeout=60)
-    except (OSError, subprocess.TimeoutExpired): return None
-    return done.stdout if done.returncode == 0 else None
-
 def line_days(
     path:Path, # a file
 )->list|None: # for each line the day of its last change, None for one that is not committed; None where the history does not tell
     "When each line of a file last changed."
-    said = _git(path.parent, 'blame', '--porcelain', '--no-ignore-revs-file', '--no-textconv', '--', path.name)
-    if said is None: return None
+    said = ask_git(path.parent, 'blame', '--porcelain', '--no-ignore-revs-file', '--no-textconv', '--', path.name)
+    if not said: return None
     known, days = {}, []
     for line in said.split('\n'):
         if m := re.match(r'([0-9a-f]{40,64}) \d+ \d+', line): commit = m[1]
@@ -36,7 +31,7 @@ def is_shallow(
     root:Path, # a folder of the repository
 )->bool: # False where there is no repository
     "Whether a clone lacks a part of its history."
-    return (_git(root, 'rev-parse', '--is-shallow-repository') or '').strip() == 'true'
+    return ask_git(root, 'rev-parse', '--is-shallow-repository').strip() == 'true'
 
 # %% ../../nbs/press/05_changed.ipynb #b21e74cd
 _SECTION = re.compile(r'(?m)^## [^\n]*$')

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['PLACES', 'Course', 'read_course', 'course_faults', 'notice', 'thing_html', 'plan_markdown', 'goals_markdown',
            'posts_markdown', 'readings_markdown', 'learnt_markdown', 'effort_markdown', 'reading_markdown',
-           'map_markdown', 'top_markdown', 'end_markdown', 'comments_markdown', 'fill', 'filled', 'course_weeks',
-           'made_pages', 'made_files']
+           'map_markdown', 'top_markdown', 'end_markdown', 'comments_markdown', 'titles_markdown', 'fill', 'filled',
+           'course_weeks', 'made_pages', 'made_files']
 
 # %% ../../nbs/press/06_pages.ipynb #427a812d
 import html, os, re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from ..core import KataError
 from .calendar import calendar
 from .claims import Problem, bind
-from .goals import answers, read_goals, read_known
+from .goals import answers, read_known
 from .map import Dot, map_posts, map_svg, map_words, needs_markdown, users_markdown
 from .note import page_stem
 from .plan import BACKLOG, COLUMNS, PlanError, backlog, read_plan
@@ -41,15 +42,26 @@ class Course:
     title: str = 'Plan'    # of the calendar
     comments: bool = False # whether readers can write below a page
 
-    @property
-    def posts(self)->dict: return {n.stem: n for p, n in self.notes.items() if p.parent == PurePosixPath('posts')} # page stem to `Note`
+    @cached_property
+    def posts(self)->dict: return {s.note.stem: s.note for s in self.stops.values()}            # page stem to `Note`
+    @cached_property
+    def addresses(self)->set: return {str(p.with_name(page_stem(p) + '.html')) for p in self.shown} # of the pages, from the top of the site
+    @cached_property
+    def reading_notes(self)->dict: return {n.stem: n for p, n in self.notes.items() if p.parent == PurePosixPath('reading') and p in self.shown} # key of a reading to the `Note` beside it
+
+    def posts_of(self,
+        week:int, # from 1
+    )->list: # `Note`s in order
+        "The posts of a week."
+        return [s.note for s in self.stops.values() if s.week == week]
 
     def href(self,
         stem:str, # page stem of a post
         up:str='', # the way from the page to the top of the site
     )->str: # its address; empty where it is no page
         "Where a post is."
-        return f'{up}posts/{stem}.html' if any(p.parent == PurePosixPath('posts') and page_stem(p) == stem for p in self.shown) else ''
+        address = f'posts/{stem}.html'
+        return up + address if address in self.addresses else ''
 
 def _weeks_of(goals, planned):
     "The first week that names each planned post."
@@ -60,9 +72,10 @@ def _weeks_of(goals, planned):
     return {name: found.get(name) for name in planned}
 
 def _goals(course, monday):
-    goals, planned = read_goals(course.root)
-    course.planned = _weeks_of(goals, planned)
-    course.answers = answers(course.root, read_known(course.root, monday)) if goals else []
+    if not (course.root/'nbs'/'goals.yml').is_file(): return
+    known = read_known(course.root, monday)
+    course.answers = answers(course.root, known)
+    course.planned = _weeks_of([a.goal for a in course.answers], known.planned)
 
 def _plan(course, monday):
     path = course.root/'nbs'/'plan.csv'
@@ -111,9 +124,8 @@ def _page_href(course, link, up):
     if re.match(r'https?:|mailto:', link): return link
     name, _, anchor = link.partition('#')
     path = PurePosixPath(name)
-    stem = path.with_name(page_stem(path) + '.html')
-    pages = {p.with_name(page_stem(p) + '.html') for p in course.shown}
-    return f'{up}{stem}' + (f'#{anchor}' if anchor else '') if stem in pages else ''
+    address = str(path.with_name(page_stem(path) + '.html'))
+    return up + address + (f'#{anchor}' if anchor else '') if address in course.addresses else ''
 
 def _anchor(text, href): return f'<a href="{html.escape(href)}">{text}</a>' if href else text
 
@@ -228,8 +240,7 @@ def posts_markdown(
     up:str='', # the way from the page to the top of the site
 )->str: # Markdown
     "The posts of a week: those that are there, and those that are planned."
-    here = [n for stem, n in course.posts.items() if (n.front.get('kata') or {}).get('week') == week]
-    lines = [f'- [{_title(n.title)}]({course.href(n.stem, up)}): {n.front.get("description", "")}' if course.href(n.stem) else f'- {_title(n.title)} (not published yet)' for n in here]
+    lines = [f'- [{_title(n.title)}]({course.href(n.stem, up)}): {n.front.get("description", "")}' if course.href(n.stem) else f'- {_title(n.title)} (not published yet)' for n in course.posts_of(week)]
     lines += [f'- {name} (planned)' for name, w in course.planned.items() if w == week]
     return '\n'.join(lines) + '\n' if lines else 'No post belongs to this week.\n'
 
@@ -241,7 +252,7 @@ def _families(author):
 def _about(course, r, up):
     "What is known of a reading beside its title."
     days = sorted({i.day for i in course.plan.items if i.key == r.key and i.day}) if course.plan else []
-    note = next((n for p, n in course.notes.items() if p.parent == PurePosixPath('reading') and n.stem == r.key and p in course.shown), None)
+    note = course.reading_notes.get(r.key)
     state = reading_state(course.plan, r.key) if course.plan else ''
     yield from filter(None, (r.kind, state, f'planned for {_day(days[0])}' if days and state == 'to read' else ''))
     if note: yield f'<a href="{up}reading/{r.key}.html">my notes</a>' + (f': {_text(note.front["description"])}' if note.front.get('description') else '')
@@ -285,10 +296,10 @@ def learnt_markdown(
     up:str='', # the way from the page to the top of the site
 )->str: # Markdown
     "What was learnt in a week: what its published runs answer, each number a link to its record, and the notes on its readings."
-    here = [n for stem, n in course.posts.items() if (n.front.get('kata') or {}).get('week') == week and course.href(stem) and published(course.records.get(stem, []))]
+    here = [n for n in course.posts_of(week) if course.href(n.stem) and published(course.records.get(n.stem, []))]
     said = [f'**[{_title(n.title)}]({course.href(n.stem, up)}).** {_answer(course, n, up) or n.front.get("description", "")}\n' for n in here]
     keys = dict.fromkeys(i.key for i in (course.plan.items if course.plan else ()) if i.week == week and i.key)
-    notes = {n.stem: n for p, n in course.notes.items() if p.parent == PurePosixPath('reading') and p in course.shown}
+    notes = course.reading_notes
     said += [f'**[{_title(notes[k].title)}]({up}reading/{k}.html).** {notes[k].front.get("description", "")}\n' for k in keys if k in notes]
     return '\n'.join(said) if said else 'Nothing that a run or a note could vouch for yet.\n'
 
@@ -394,13 +405,23 @@ def comments_markdown(
     "What is said where comments are off."
     if course.comments: return ''
     return 'Comments are not open here yet. Until they are, the [about page](' + up + 'about.html#answers) says how an answer reaches me.\n' if _page_href(course, 'about.md', up) else 'Comments are not open here yet.\n'
-    repository, repository_id, category_id = map(html.escape, course.comments)
-    return ''
 
 # %% ../../nbs/press/06_pages.ipynb #f5438eb4
 PLACES = {'course-map': map_markdown, 'plan-table': plan_markdown, 'reading-list': reading_markdown, 'comments': comments_markdown,
           'week-goals': goals_markdown, 'week-posts': posts_markdown, 'week-readings': readings_markdown, 'week-learnt': learnt_markdown, 'week-effort': effort_markdown}
 _PLACE = re.compile(rf'^:::+[ \t]*\{{\.({"|".join(PLACES)})(?:[ \t]+week=(\d+))?\}}[ \t]*\n(?:[ \t]*\n)*:::+[ \t]*$', re.MULTILINE)
+
+_TITLES = re.compile(r'\[\]\{\.week-titles[ \t]+week=(\d+)\}')  # within a line, such as a cell of a table
+
+def titles_markdown(
+    course:Course, # what is known
+    week:int, # from 1
+    up:str='', # the way from the page to the top of the site
+)->str: # Markdown within a line
+    "The posts of a week by their titles, then the names of those that are planned."
+    there = [f'[{_title(n.title)}]({course.href(n.stem, up)})' for n in course.posts_of(week) if course.href(n.stem)]
+    soon = [name for name, w in course.planned.items() if w == week]
+    return '; '.join(filter(None, [*there, f'planned: {", ".join(soon)}' if soon else '']))
 
 def fill(
     text:str, # Markdown of a page
@@ -409,6 +430,7 @@ def fill(
 )->str: # the text with its places filled
     "Put into a page's places what belongs there."
     up = '../' * (len(path.parts) - 1)
+    text = _TITLES.sub(lambda m: titles_markdown(course, int(m[1]), up), text)
     return _PLACE.sub(lambda m: PLACES[m[1]](course, *([int(m[2] or 0)] if m[1].startswith('week-') else []), up), text)
 
 def filled(
@@ -416,7 +438,7 @@ def filled(
 )->dict: # path below `nbs/` to `Note`, of all notes
     "The notes of the project, places filled."
     def one(path, note):
-        cells = [replace(c, source=fill(c.source, path, course)) if c.kind == 'markdown' and ':::' in c.source else c for c in note.cells]
+        cells = [replace(c, source=fill(c.source, path, course)) if c.kind == 'markdown' and (':::' in c.source or '[]{.' in c.source) else c for c in note.cells]
         return replace(note, cells=cells)
     return {p: one(p, n) for p, n in course.notes.items()}
 

@@ -18,7 +18,7 @@ from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, s
 from .note import Note, note_paths, page_stem, profiles, read_note
 from .record import outputs_hash, published, read_records
 from .settings import Settings, read_settings, site_config
-from .reach import Library
+from .reach import Cache, Library
 from .changed import living
 from .pages import course_faults, end_markdown, filled, made_files, made_pages, read_course, top_markdown
 from .stale import behind as left_behind
@@ -456,8 +456,8 @@ def _around(course, path, notice, box):
     "The top and the end of a page, with what the course has to say there."
     return ['\n\n'.join(filter(None, pair)) for pair in ((notice, top_markdown(course, path)), (end_markdown(course, path), box))] if course else (notice, box)
 
-def _stage_notes(notes, names, shown, records, root, repository, problems, course):
-    pages, files, behind, library = [], {}, {}, Library(root)
+def _stage_notes(notes, names, shown, records, root, repository, problems, course, library):
+    pages, files, behind = [], {}, {}
     for path in shown:
         note, is_post, text = notes[path], path.parent == PurePosixPath('posts'), _texts(notes[path], path, names, shown, records)
         try:
@@ -495,9 +495,10 @@ def stage(
     names, records = _names(notes, moved=base != root), _records(notes, problems)
     why = {p: _why_not(n, published(records.get(n.stem, [])), is_blog and p.parent == PurePosixPath('posts')) for p, n in notes.items()}
     shown = [p for p in notes if not why[p]]
-    course = read_course(root, settings, living(notes, problems), shown, records) if is_blog else None
+    library = Library(root, Cache(root/'.kata'/'facts.json'))  # read once, for the map and for every key
+    course = read_course(root, settings, living(notes, problems), shown, records, library) if is_blog else None
     if course: notes, problems = filled(course), problems + course_faults(course)
-    pages, files, behind = _stage_notes(notes, names, shown, records, root, settings.repository, problems, course)
+    pages, files, behind = _stage_notes(notes, names, shown, records, root, settings.repository, problems, course, library)
     if is_blog:
         files |= (extra := made_files(course))
         config = _with_resources(config, extra)
