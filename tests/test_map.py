@@ -69,11 +69,11 @@ def test_posts_that_use_each_other_are_one_fault(course, capsys):
     assert [l.split(',')[0] for l in said(capsys)] == ['nbs/posts/01_first.ipynb']
 
 def test_a_planned_post_and_a_slip_are_told_apart(course, capsys):
-    root = course('01_first', 1, '', 'from kata_blog.neurogen import Made\nfrom kata_blog import frist')
-    (root/'nbs'/'goals.yml').write_text('planned: [neurogen]\n')
+    root = course('01_first', 1, '', 'from kata_blog.gpt import GPT\nfrom kata_blog import frist')
+    (root/'nbs'/'goals.yml').write_text('planned: [gpt]\n')
     main(['check'])
     found = said(capsys)
-    assert 'the module neurogen of a post that is still to be written' in found[1] and "unknown module 'frist'; did you mean 'first'?" in found[0]
+    assert 'the module gpt of a post that is still to be written' in found[1] and "unknown module 'frist'; did you mean 'first'?" in found[0]
 
 def test_a_post_that_cannot_be_read_hides_no_other(course):
     course('01_first', 1, 'def f(): pass')

@@ -88,7 +88,7 @@ def _early(stop, stops):
 def _nowhere(stop, known, planned):
     "Imports of modules that there are not."
     names = {name.split('.')[1] for c in stop.note.code_cells for name in parse_imports(c.code) if name.startswith('kata_blog.')}
-    for name in sorted(names - known):
+    for name in sorted(n for n in names if n in planned or n not in known):
         if name in planned: yield Problem(_place_of(stop.note, name), f'uses the module {name} of a post that is still to be written; needed only what earlier posts introduce; write that post first')
         else: yield Problem(_place_of(stop.note, name), unknown('kata_blog', 'module', name, known) + '; a module comes from the post or notebook of its name')
 
@@ -98,8 +98,9 @@ def order_problems(
     stops:dict|None=None, # as `map_posts` gives them; None looks
 )->list: # `Problem`s
     "Posts that use what a later one introduces."
-    stops, known = stops or map_posts(root), _modules(Path(root)/'kata_blog') | _modules(_INSTALLED)
-    return [p for s in stops.values() for p in (*_early(s, stops), *_nowhere(s, known, {*planned}))]
+    stops, own = stops or map_posts(root), _modules(Path(root)/'kata_blog')
+    known, soon = own | _modules(_INSTALLED), {*planned} - own  # what a blog plans is not there yet, whatever is installed
+    return [p for s in stops.values() for p in (*_early(s, stops), *_nowhere(s, known, soon))]
 
 _INSTALLED = Path(unknown.__code__.co_filename).parent # a blog elsewhere has the package, and not its source
 
