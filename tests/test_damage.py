@@ -1,23 +1,14 @@
 "Damaged files: every command names file and place, says what to do, changes nothing, and serves the other posts."
-import contextlib, io, json, os, shutil
+import json, os, shutil
 from pathlib import Path
 import pytest
 import yaml
-from kata_blog.press.cli import main
 from kata_blog.press.record import read_records, record_id, record_path
 from damaging import BORNE, FRONT, NO_CODE, NO_RUN, REFUSED, WRONG, places, replaced, sound
-from making import write_post
+from making import kata, write_post
 
 SOUND = ['#| default_exp adding', '#| parameters\nn = 100', 'from kata_blog.core import report\nreport(total=sum(range(n)))']
 GOOD = '01_adding'
-
-def kata(root, *words):
-    "Call kata in a folder: exit code and all that it printed."
-    out = io.StringIO()
-    with contextlib.chdir(root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        try: code = main([str(w) for w in words])
-        except SystemExit as e: code = e.code
-    return code, out.getvalue()
 
 @pytest.fixture(scope='module')
 def blog(tmp_path_factory):
