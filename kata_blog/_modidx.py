@@ -990,6 +990,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'kata_blog/press/reading.py')},
             'kata_blog.press.record': { 'kata_blog.press.record.RecordError': ( 'press/record.html#recorderror',
                                                                                 'kata_blog/press/record.py'),
+                                        'kata_blog.press.record._bytes': ('press/record.html#_bytes', 'kata_blog/press/record.py'),
                                         'kata_blog.press.record._check': ('press/record.html#_check', 'kata_blog/press/record.py'),
                                         'kata_blog.press.record._commit': ('press/record.html#_commit', 'kata_blog/press/record.py'),
                                         'kata_blog.press.record._dump': ('press/record.html#_dump', 'kata_blog/press/record.py'),

@@ -158,6 +158,8 @@ def _with_outputs(note, run):
     if now is None or _sources(now) != _sources(note.raw): raise RecordError(_edited(note))
     return now | dict(cells=[c | {k: r[k] for k in ('outputs', 'execution_count') if k in r} for c, r in zip(now['cells'], run.notebook['cells'])])
 
+def _bytes(path): return path.read_bytes() if path.is_file() else None
+
 def _journal(folder): return folder/'.keeping.json'
 
 def mend_records(
@@ -183,12 +185,13 @@ def keep(
     with alone(path.parent):
         finish(_journal(path.parent))
         records = [record, *read_records(note.path)]
+        before = _bytes(note.path)
         files, notebook = {path: _dump(records)}, _with_outputs(note, run) if run.ended == 'passed' else None
         if published(records) is record:
             folder = Path(root)/'kata_blog'/'weights'
             files |= {note.path: stored(notebook)} | {folder/name: stamped(data, record['id']) for name, data in run.weights.items()}
         def last():
-            if note.path in files and stored(_with_outputs(note, run)) != files[note.path]: raise RecordError(_edited(note))
+            if note.path in files and _bytes(note.path) != before: raise RecordError(_edited(note))
         write_together(files, _journal(path.parent), last)
     return record
 
