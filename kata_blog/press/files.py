@@ -149,12 +149,16 @@ def _now(path): return file_hash(path) if path.is_file() else None
 def write_together(
     files:dict, # path to its content (text or bytes)
     journal:Path|None=None, # where to note what is being renamed, in a folder that the caller holds alone; None for what can be made again, such as a site
+    last=lambda: None, # with a journal: called when all lies ready; what it raises leaves everything as it was
 )->None:
     "Write all files, or none where the disk refuses one; with a journal, also where the process is killed."
     files = {Path(os.path.realpath(path)): content for path, content in files.items()}  # links stay links
     try:
         for path, content in files.items(): _write_new(path, content)
-        if journal: write_atomic(journal, json.dumps([[os.path.relpath(path, journal.parent), _now(path)] for path in files]))
+        if journal:
+            noted = [[os.path.relpath(path, journal.parent), _now(path)] for path in files]
+            last()  # after the look at what is there, so that no edit falls between the two
+            write_atomic(journal, json.dumps(noted))
         else:
             for path in files: os.replace(_beside(path), path)
     except BaseException:
