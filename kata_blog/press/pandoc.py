@@ -279,11 +279,15 @@ def _code_block(draft, cell):
     summary = html.escape(str(draft.option(cell, 'code-summary', 'Code')))
     return '\n\n'.join([draft.hold(f'<details class="code-fold"{" open" if fold == "show" else ""}><summary>{summary}</summary>'), block, draft.hold('</details>')])
 
+def _subcaptions(draft, cell):
+    "The captions of a figure's parts; empty where it has none."
+    captions = draft.option(cell, 'fig-subcap') if str(draft.option(cell, 'label') or '').startswith('fig-') else None
+    return [''] * len(cell.outputs) if captions is True else captions if isinstance(captions, list) else []
+
 def _parted(draft, cell, label, shown):
     "Displays with captions of their own as parts of the figure: (a), (b)."
-    captions = draft.option(cell, 'fig-subcap')
-    if captions is True: captions = [''] * len(shown)
-    if not isinstance(captions, list) or not str(label or '').startswith('fig-'): return shown
+    captions = _subcaptions(draft, cell)
+    if not captions: return shown
     return [f'::::::: {{#{label}-{n}}}\n\n{t}\n\n{c}\n\n:::::::' for n, (t, c) in enumerate(zip(shown, [*map(str, captions), *[''] * len(shown)]), 1)]
 
 def _captioned(draft, cell, outputs):
@@ -302,7 +306,7 @@ def _captioned(draft, cell, outputs):
 def _cell_attrs(draft, cell):
     classes = ['.cell'] + [f'.column-{c}' for c in [draft.option(cell, 'column')] if c] + [f'.{c.lstrip(".")}' for c in str(draft.option(cell, 'classes') or '').split()]
     label = draft.option(cell, 'label')
-    name = f'cell-{label}' if label else cell.id
+    name = None if _subcaptions(draft, cell) else f'cell-{label}' if label else cell.id  # as with Quarto: the figure has the name
     return (f'#{name} ' if name else '') + ' '.join(classes)
 
 def code_cell(
