@@ -199,7 +199,8 @@ NET = [
 PARTS = [
     '## Figures of several things\n\nSee @fig-heard, @fig-pair-2, @fig-alone and @tbl-both.',
     ('#| label: fig-heard\n#| fig-cap: What is seen and heard\n#| fig-alt: "a wave"\nhear()', shows(image_png=png(10), text_plain='<Figure>'), returns(text_html='<audio controls src="wave.wav"></audio>', text_plain='a player')),
-    ('#| label: fig-pair\n#| fig-cap: Two of them\n#| fig-subcap: [Left, Right]\n#| fig-alt: ["dark", "light"]\npair()', prints('drawn\n'), shows(image_png=png(20), text_plain='<Figure>'), shows(image_png=png(220), text_plain='<Figure>')),
+    ('#| label: fig-pair\n#| fig-cap: Two of them\n#| fig-subcap: [Left, Right]\n#| fig-alt: ["dark", "light"]\npair()', shows(image_png=png(20), text_plain='<Figure>'), shows(image_png=png(220), text_plain='<Figure>')),
+    ('#| label: fig-told\n#| fig-cap: Told and drawn\n#| fig-alt: "grey"\ntell()', prints('drawn\n'), shows(image_png=png(60), text_plain='<Figure>')),
     '## What a drawing call returned',
     ('#| label: fig-alone\n#| fig-cap: One with a legend\n#| fig-alt: "a legend"\nlegend()', shows(image_png=png(30), text_plain='<Figure>'), returns(text_plain='<matplotlib.legend.Legend at 0x7f2a>')),
     ('#| fig-alt: "an axis"\nlimits()', shows(image_png=png(40), text_plain='<Figure>'), returns(text_plain='(0.0, 1.0)')),
