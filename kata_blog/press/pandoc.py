@@ -365,6 +365,7 @@ class Body:
     files: dict        # path relative to the page to bytes
 
 _LINE_LINK = re.compile(r'<a href="#cb\d+-\d+" aria-hidden="true" tabindex="-1"></a>')  # empty, and a third of a page's weight: the line itself has the id
+_NO_HEAD = re.compile(r'<th(\s[^>]*)?>\s*</th>')  # a corner of a table heads nothing, and who listens need not hear of it
 _SIGN = re.compile(r'<span class="op">([^<]*)</span>')  # signs look like the text around them, and there are more of them than of anything else
 
 def print_note(
@@ -375,4 +376,5 @@ def print_note(
     "Print one note."
     found = pandoc.convert(page_markdown(draft), **request)
     text = re.sub(r'<!--held (\d+)-->', lambda m: draft.held[int(m[1])], _SIGN.sub(r'\1', _LINE_LINK.sub('', found['html'])))
+    text = _NO_HEAD.sub(lambda m: f'<td{m[1] or ""}></td>', text)
     return Body(text, list(found['headings']), list(found['unresolved']), draft.files)
