@@ -17,7 +17,7 @@ from ..core import KataError
 from .calendar import calendar
 from .claims import Problem, bind
 from .goals import answers, read_known
-from .map import Dot, map_posts, map_svg, map_words, needs_markdown, users_markdown
+from .map import Dot, map_posts, map_svg, map_words, needs_markdown, users_markdown, verbatim
 from .note import page_stem
 from .plan import BACKLOG, COLUMNS, PlanError, backlog, read_plan
 from .reading import read_readings, reading_state
@@ -232,15 +232,13 @@ def goals_markdown(
              f'<span class="item-more">{a.goal.kind}; {", ".join(dict.fromkeys(_why(course, a, up)))}</span></li>' for a in course.answers if a.goal.week == week]
     return _raw(_list(lines)) if lines else 'No goal is written down for this week.\n'
 
-def _title(text): return re.sub(r'([\\`*_{}\[\]<>#|$~^@])', r'\\\1', str(text))  # a title is text, not Markdown
-
 def posts_markdown(
     course:Course, # what is known
     week:int, # from 1
     up:str='', # the way from the page to the top of the site
 )->str: # Markdown
     "The posts of a week: those that are there, and those that are planned."
-    lines = [f'- [{_title(n.title)}]({course.href(n.stem, up)}): {n.front.get("description", "")}' if course.href(n.stem) else f'- {_title(n.title)} (not published yet)' for n in course.posts_of(week)]
+    lines = [f'- [{verbatim(n.title)}]({course.href(n.stem, up)}): {n.front.get("description", "")}' if course.href(n.stem) else f'- {verbatim(n.title)} (not published yet)' for n in course.posts_of(week)]
     lines += [f'- {name} (planned)' for name, w in course.planned.items() if w == week]
     return '\n'.join(lines) + '\n' if lines else 'No post belongs to this week.\n'
 
@@ -297,10 +295,10 @@ def learnt_markdown(
 )->str: # Markdown
     "What was learnt in a week: what its published runs answer, each number a link to its record, and the notes on its readings."
     here = [n for n in course.posts_of(week) if course.href(n.stem) and published(course.records.get(n.stem, []))]
-    said = [f'**[{_title(n.title)}]({course.href(n.stem, up)}).** {_answer(course, n, up) or n.front.get("description", "")}\n' for n in here]
+    said = [f'**[{verbatim(n.title)}]({course.href(n.stem, up)}).** {_answer(course, n, up) or n.front.get("description", "")}\n' for n in here]
     keys = dict.fromkeys(i.key for i in (course.plan.items if course.plan else ()) if i.week == week and i.key)
     notes = course.reading_notes
-    said += [f'**[{_title(notes[k].title)}]({up}reading/{k}.html).** {notes[k].front.get("description", "")}\n' for k in keys if k in notes]
+    said += [f'**[{verbatim(notes[k].title)}]({up}reading/{k}.html).** {notes[k].front.get("description", "")}\n' for k in keys if k in notes]
     return '\n'.join(said) if said else 'Nothing that a run or a note could vouch for yet.\n'
 
 def effort_markdown(
@@ -388,7 +386,7 @@ def top_markdown(
     reading = course.readings.get(path.stem) if path.parent == PurePosixPath('reading') else None
     if not reading: return ''
     who = ', '.join(filter(None, (_families(reading.author), reading.year)))
-    return _AROUND.format(f'Notes on [{_title(reading.title)}]({reading.link or "../reading.html#" + reading.key})' + (f', {_title(who)}' if who else '') + f'. Back to the [reading list](../reading.html#{reading.key}).')
+    return _AROUND.format(f'Notes on [{verbatim(reading.title)}]({reading.link or "../reading.html#" + reading.key})' + (f', {verbatim(who)}' if who else '') + f'. Back to the [reading list](../reading.html#{reading.key}).')
 
 def end_markdown(
     course:Course, # what is known
@@ -419,7 +417,7 @@ def titles_markdown(
     up:str='', # the way from the page to the top of the site
 )->str: # Markdown within a line
     "The posts of a week by their titles, then the names of those that are planned."
-    there = [f'[{_title(n.title)}]({course.href(n.stem, up)})' for n in course.posts_of(week) if course.href(n.stem)]
+    there = [f'[{verbatim(n.title)}]({course.href(n.stem, up)})' for n in course.posts_of(week) if course.href(n.stem)]
     soon = [name for name, w in course.planned.items() if w == week]
     return '; '.join(filter(None, [*there, f'planned: {", ".join(soon)}' if soon else '']))
 
