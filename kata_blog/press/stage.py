@@ -243,9 +243,9 @@ def _key(key):
     "Each hash that the record's results depend on."
     cells, code = key.get('cells') or [], key.get('code') or {}
     if not cells and not code: return []
-    names = [f'- {_code(name)} {_code(found)}' for name, found in code.items()]
+    hashes = ['::: {.run-hashes}', '\n'.join(['```', *(f'{found}  {name}' for name, found in code.items()), '```']), ':::\n'] if code else []
     return _fold('run-key', f'Key: {_count(len(cells), "cell")} of the notebook and {_count(len(code), "piece")} of the library, each with its hash', [
-        'These are what the numbers depend on, together with the parameters and the versions of the data. Where one of them changes, this record is no longer of the code.\n', '::: {.run-hashes}', *names, ':::\n',
+        'These are what the numbers depend on, together with the parameters and the versions of the data. Where one of them changes, this record is no longer of the code.\n', *hashes,
         'Cells, in order: ' + ' '.join(map(_code, cells)) + '\n'])
 
 def record_markdown(
