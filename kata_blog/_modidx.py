@@ -717,6 +717,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'kata_blog.press.note._refuse_foreign': ( 'press/note.html#_refuse_foreign',
                                                                                 'kata_blog/press/note.py'),
                                       'kata_blog.press.note._text': ('press/note.html#_text', 'kata_blog/press/note.py'),
+                                      'kata_blog.press.note._upgraded': ('press/note.html#_upgraded', 'kata_blog/press/note.py'),
                                       'kata_blog.press.note._value': ('press/note.html#_value', 'kata_blog/press/note.py'),
                                       'kata_blog.press.note._yaml': ('press/note.html#_yaml', 'kata_blog/press/note.py'),
                                       'kata_blog.press.note._yaml_front': ('press/note.html#_yaml_front', 'kata_blog/press/note.py'),
