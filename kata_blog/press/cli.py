@@ -176,14 +176,21 @@ _COMMANDS['status'] = 'say of each post whether its results still belong to the 
 def _check_words(p):
     p.add_argument('folder', nargs='?')
     p.add_argument('--external', action='store_true', help='also ask every address outside the site that it links to')
+    p.add_argument('--no-browser', action='store_true', help='do not look at the pages in Chromium, where there is one')
 
-def _valid(root, site):
+def _printed(root, site, args):
+    "What is wrong with a printed site."
+    from kata_blog.press.browser import browse_site, no_browser
     from kata_blog.press.cache import Cache
+    from kata_blog.press.check import check_site
     from kata_blog.press.valid import valid_site
     cache = Cache(root/'.kata'/'checked')
-    found = valid_site(site, cache)
-    cache.sweep()
-    return found
+    found = [*check_site(site), *valid_site(site, cache)]
+    why = 'not asked for' if args.no_browser else no_browser()
+    if why: print(f'the pages were not looked at in a browser ({why})')
+    else: found += browse_site(site, cache)
+    if not why: cache.sweep()
+    return found + (_outside(root, site) if args.external else [])
 
 def _outside(root, site):
     from kata_blog.press.outside import check_outside
@@ -191,9 +198,9 @@ def _outside(root, site):
 
 def _check(args):
     root = _root(args)
-    from kata_blog.press.check import check_project, check_site
+    from kata_blog.press.check import check_project
     problems, site = list(check_project(root)), root/'_site'
-    if site.is_dir(): problems += [*check_site(site), *_valid(root, site), *(_outside(root, site) if args.external else [])]
+    if site.is_dir(): problems += _printed(root, site, args)
     else: print('no _site yet: links and pages are checked after `kata build`')
     code, warnings = _print_problems(problems), sum(p.warning for p in problems)
     counts = [f'{n} {what}' + 's' * (n != 1) for n, what in ((len(problems) - warnings, 'problem'), (warnings, 'warning')) if n]
