@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['METHODS', 'watch', 'still', 'Objective', 'channel', 'neuron', 'direction', 'deep_dream', 'diversity', 'roughness',
            'Pixels', 'Fourier', 'colour_axes', 'jitter', 'wobble', 'Rendered', 'render', 'attribute', 'scramble',
-           'rank_likeness', 'erase', 'dictionary', 'show_dictionary']
+           'rank_likeness', 'erase', 'dictionary', 'picture_uri', 'side_by_side', 'show_dictionary', 'heads_of',
+           'listen', 'silence', 'rollout', 'look_back', 'lens', 'show_heads']
 
 # %% ../nbs/posts/12_interpret.ipynb #f554f679
 import base64, io, json
@@ -20,9 +21,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from .attention import MultiHead
 from .core import KataError, ShapeError, unknown
 
-# %% ../nbs/posts/12_interpret.ipynb #37f84ac1
+# %% ../nbs/posts/12_interpret.ipynb #199af542
 @contextmanager
 def watch(
     model:nn.Module, # any module
@@ -136,7 +138,7 @@ def roughness()->Objective: # mean absolute difference of neighbouring pixels
         return x.diff(dim=2).abs().flatten(1).mean(1) + x.diff(dim=3).abs().flatten(1).mean(1)
     return Objective('roughness', ['input'], score)
 
-# %% ../nbs/posts/12_interpret.ipynb #2510d89c
+# %% ../nbs/posts/12_interpret.ipynb #2588d4d9
 class Pixels(nn.Module):
     "Pictures as plain pixels behind a sigmoid."
     def __init__(self,
@@ -311,7 +313,7 @@ def erase(
             beliefs.append(model(torch.where(first == keep, x, blurred)).softmax(1).gather(1, y[:, None])[:, 0])
     return torch.stack(beliefs, 1)
 
-# %% ../nbs/posts/12_interpret.ipynb #acd7a51a
+# %% ../nbs/posts/12_interpret.ipynb #92a3dfe4
 def dictionary(
     model:nn.Module, # gives scores (b, classes)
     x:Tensor, # pictures (b, 3, h, w) in 0..1
@@ -332,14 +334,20 @@ def dictionary(
     return [{'side': w, 'units': [place_units(i, j) for j in range(h*w)]} for i in range(b)]
 
 # %% ../nbs/posts/12_interpret.ipynb #dd0a257e
-def _data_uri(x, kind='JPEG'):
-    "Picture (3, h, w) in 0..1 as an address that holds it."
+def picture_uri(
+    x:Tensor, # picture (3, h, w) in 0..1
+    kind:str='JPEG', # or `PNG`, which loses nothing
+)->str: # `data:image/...`
+    "A picture as an address that holds it."
     file = io.BytesIO()
     Image.fromarray((x.clamp(0, 1)*255).byte().permute(1, 2, 0).cpu().numpy()).save(file, kind, quality=80)
     return f'data:image/{kind.lower()};base64,' + base64.b64encode(file.getvalue()).decode()
 
-def _sheet(pictures, columns):
-    "All pictures (n, 3, s, s) side by side in one."
+def side_by_side(
+    pictures:Tensor, # (n, 3, s, s)
+    columns:int, # in a row
+)->Tensor: # (3, rows*s, columns*s), black where the last row ends early
+    "All pictures in one, row by row."
     n, c, s, _ = pictures.shape
     rows = -(-n//columns)
     full = torch.zeros(rows*columns, c, s, s); full[:n] = pictures.cpu()
@@ -353,8 +361,8 @@ def show_dictionary(
 )->str: # HTML that needs nothing from outside
     "A picture to be asked place by place: each place is a button, its units are shown beside it."
     columns, s = 16, features.shape[-1]
-    data = {'columns': columns, 'rows': -(-len(features)//columns), 'pictures': [{'title': t, 'src': _data_uri(p, 'PNG'), **e} for t, p, e in zip(titles, pictures, entries)]}
-    return _PAGE.replace('SHEET', _data_uri(_sheet(features, columns))).replace('DATA', json.dumps(data).replace('</', '<\\/'))
+    data = {'columns': columns, 'rows': -(-len(features)//columns), 'pictures': [{'title': t, 'src': picture_uri(p, 'PNG'), **e} for t, p, e in zip(titles, pictures, entries)]}
+    return _PAGE.replace('SHEET', picture_uri(side_by_side(features, columns))).replace('DATA', json.dumps(data).replace('</', '<\\/'))
 
 _PAGE = """<div class="kata-dictionary">
 <style>
@@ -393,6 +401,138 @@ const open = picture => {
   grid.children[Math.floor(picture.units.length/2 + picture.side/2)].click() }
 data.pictures.forEach(picture => { const img = document.createElement('img'); img.src = picture.src; img.alt = ''; button(choose, picture.title, () => open(picture)).append(img) })
 choose.children[0].click()
+})(document.currentScript.parentElement)
+</script>
+</div>"""
+
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0011
+def heads_of(
+    model:nn.Module, # with `attention.MultiHead` somewhere in it
+)->dict: # name to attention, in the model's order
+    "The attentions of a model."
+    found = {name: m for name, m in model.named_modules() if isinstance(m, MultiHead)}
+    if not found: raise KataError(f'heads_of: {type(model).__name__} has no attention.MultiHead in it; needed a model of the library with attention, such as gpt.GPT')
+    return found
+
+@contextmanager
+def listen(
+    model:nn.Module, # with `attention.MultiHead` in it
+)->dict: # filled at each call of the model: name of an attention to its weights (b, heads, t, s)
+    "Record where every head looks."
+    found, hooks = {}, []
+    def keep(name):
+        def hook(module, args, more): found[name] = module.look(*args, **{k: v for k, v in more.items() if k != 'cache'})[1]
+        return hook
+    try:
+        for name, part in heads_of(model).items(): hooks.append(part.register_forward_pre_hook(keep(name), with_kwargs=True))
+        yield found
+    finally:
+        for hook in hooks: hook.remove()
+
+@contextmanager
+def silence(
+    model:nn.Module, # with `attention.MultiHead` in it
+    name:str, # of an attention, as in `heads_of`
+    heads:list, # numbers of its heads
+)->nn.Module: # the same model
+    "Put in place of what some heads say its mean over the batch and all places."
+    known = heads_of(model)
+    if name not in known: raise KataError(unknown('silence', 'attention', name, known))
+    n = known[name].heads
+    if any(not 0 <= h < n for h in heads): raise KataError(f'silence: {name} has heads 0 to {n - 1}, got {heads}')
+    def mute(module, args):
+        x = args[0].unflatten(-1, (n, -1)).clone()
+        x[..., heads, :] = x[..., heads, :].mean((0, 1), keepdim=True)
+        return (x.flatten(-2),)
+    hook = known[name].out.register_forward_pre_hook(mute)
+    try: yield model
+    finally: hook.remove()
+
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0012
+def rollout(
+    weights:list, # of each layer (b, heads, t, t), from the first to the last
+)->Tensor: # (b, t, t): how much of each place is made of each other
+    "Attention followed back through the layers; half of each is what was there before (Abnar and Zuidema 2020, eq. 1)."
+    same = torch.eye(weights[0].shape[-1]).to(weights[0])
+    total = same
+    for w in weights: total = (w.mean(1) + same)/2 @ total
+    return total
+
+def look_back(
+    weights:Tensor, # (b, heads, t, t)
+    steps:int, # how far back: 1 is the place before
+    first:int=0, # the first place that is asked
+)->Tensor: # (heads,): mean weight on the place that lies so far back
+    "A head's habit. On a text that repeats itself with period p, `look_back(w, p - 1, p)` is how much it is an induction head (Olsson et al. 2022)."
+    return weights.diagonal(-steps, 2, 3)[..., max(0, first - steps):].mean((0, 2))
+
+def lens(
+    model:nn.Module, # a `gpt.GPT`; it stays as it is
+    tokens:Tensor, # (b, t)
+)->Tensor: # logits (depth + 1, b, t, n_tokens): of the embedding and after each block
+    "What a writer would say if it stopped after each block (the logit lens, nostalgebraist 2020)."
+    layers = ['embed', *(f'stack.blocks.{i}' for i in range(len(model.stack.blocks)))]
+    with still(model), watch(model, layers) as seen, torch.no_grad(): model(tokens)
+    return torch.stack([model.stack.norm(seen[layer]) @ model.embed.token.weight.T for layer in layers])
+
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0014
+def show_heads(
+    tokens:list, # texts of the tokens (t)
+    weights:list, # of each layer (heads, t, t), as from `listen`
+    guesses:list, # of each layer and one more, of each token: what would come next, the likeliest first (as from `lens`)
+)->str: # HTML that needs nothing from outside
+    "A text to be asked token by token: where a head looks from there, and what would be said after each layer."
+    def seen(row): return [v for j, w in enumerate(row) if w >= 0.02 for v in (j, round(100*w))]
+    looks = [[[seen(row) for row in head] for head in layer.tolist()] for layer in weights]
+    if any(len(head) != len(tokens) for layer in looks for head in layer) or any(len(g) != len(tokens) for g in guesses):
+        raise ShapeError(f'show_heads: {len(tokens)} tokens; needs weights (heads, {len(tokens)}, {len(tokens)}) and {len(tokens)} guesses of each layer')
+    data = json.dumps({'tokens': tokens, 'looks': looks, 'guesses': guesses}, ensure_ascii=False).replace('</', '<\\/')
+    return _HEADS.replace('DATA', data)
+
+_HEADS = """<div class="kata-heads">
+<style>
+.kata-heads{margin:1rem 0;display:grid;gap:.8rem}
+.kata-heads .text{font:1rem/1.7 ui-monospace,monospace;overflow-wrap:anywhere;user-select:none;cursor:default}
+.kata-heads .text span{padding:.1em 0;border-radius:2px;white-space:pre-wrap}
+.kata-heads .text span[aria-selected=true]{outline:2px solid currentColor}
+.kata-heads .heads{display:grid;gap:.25rem;justify-content:start}
+.kata-heads button{font:inherit;font-size:.8rem;color:inherit;background:none;border:1px solid currentColor;border-radius:3px;padding:.15rem .5rem;cursor:pointer;opacity:.65}
+.kata-heads button[aria-pressed=true]{opacity:1;background:rgba(128,128,128,.35)}
+.kata-heads table{border-collapse:collapse;font-size:.85rem;width:auto}
+.kata-heads td,.kata-heads th{padding:.1rem .7rem;text-align:left;font-weight:400}
+.kata-heads td{font-family:ui-monospace,monospace}
+.kata-heads .both{display:flex;flex-wrap:wrap;gap:1rem 2.5rem}
+</style>
+<div class="text" role="listbox" aria-label="Text; arrow keys move from letter to letter" tabindex="0"></div>
+<div class="both"><div class="heads" role="group" aria-label="Head"></div><table aria-live="polite"></table></div>
+<script>
+(root => {
+const data = DATA, text = root.querySelector('.text'), heads = root.querySelector('.heads'), table = root.querySelector('table')
+const plain = s => s === '\\n' ? '\\u23ce' : s === ' ' ? '\\u2423' : s
+let at = Math.floor(data.tokens.length*2/3), layer = 0, head = 0
+heads.style.gridTemplateColumns = `repeat(${data.looks[0].length}, auto)`
+const spans = data.tokens.map((token, i) => {
+  const span = document.createElement('span')
+  span.setAttribute('role', 'option'); span.textContent = token === '\\n' ? '\\u23ce\\n' : token
+  span.onmouseenter = span.onclick = () => { at = i; show() }
+  text.append(span); return span })
+data.looks.forEach((all, l) => all.forEach((_, h) => {
+  const b = document.createElement('button'); b.type = 'button'; b.textContent = `${l + 1}.${h + 1}`
+  b.onclick = () => { layer = l; head = h; show() }
+  b.setAttribute('aria-label', `layer ${l + 1}, head ${h + 1}`); heads.append(b) }))
+const show = () => {
+  const look = data.looks[layer][head][at], said = []
+  spans.forEach((s, i) => { s.style.background = ''; s.setAttribute('aria-selected', i === at) })
+  for (let k = 0; k < look.length; k += 2) { spans[look[k]].style.background = `rgba(224,122,31,${0.12 + 0.75*look[k + 1]/100})`; said.push(`${look[k + 1]} % on ${plain(data.tokens[look[k]])}`) }
+  text.title = `from ${plain(data.tokens[at])}: ${said.join(', ')}`
+  heads.querySelectorAll('button').forEach((b, i) => b.setAttribute('aria-pressed', i === layer*data.looks[0].length + head))
+  const row = cells => { const tr = document.createElement('tr'); cells.forEach((c, i) => { const td = document.createElement(i ? 'td' : 'th'); td.textContent = c; tr.append(td) }); return tr }
+  const next = data.tokens[at + 1]
+  table.replaceChildren(...data.guesses.map((g, l) => row([l ? `after layer ${l}` : 'from the letter', g[at].map(plain).join('  ')])), row(['in the play', next === undefined ? '' : plain(next)])) }
+text.onkeydown = e => {
+  const step = {ArrowRight: 1, ArrowLeft: -1, Home: -1e9, End: 1e9}[e.key]
+  if (step) { at = Math.max(0, Math.min(spans.length - 1, at + step)); show(); e.preventDefault() } }
+show()
 })(document.currentScript.parentElement)
 </script>
 </div>"""
