@@ -1,5 +1,6 @@
 "Looking inside: objectives rise, planted things are found, maps speak of what was learned, and a model stays as it was."
-import subprocess, sys
+import json, re, sys
+from copy import deepcopy
 
 import pytest, torch
 import torch.nn.functional as F
@@ -7,8 +8,10 @@ from torch import nn
 
 from kata_blog.classifier import ResNet, SmallNet
 from kata_blog.core import KataError, ShapeError
-from kata_blog.interpret import (METHODS, Fourier, Objective, Pixels, attribute, channel, colour_axes, deep_dream, dictionary, direction, diversity, erase,
-    jitter, neuron, rank_likeness, render, roughness, scramble, show_dictionary, still, watch, wobble)
+from kata_blog.attention import MultiHead
+from kata_blog.gpt import GPT
+from kata_blog.interpret import (METHODS, Fourier, Pixels, attribute, channel, colour_axes, deep_dream, dictionary, direction, diversity, erase, heads_of,
+    jitter, lens, listen, look_back, neuron, rank_likeness, render, rollout, roughness, scramble, show_dictionary, show_heads, side_by_side, silence, still, watch, wobble)
 from kata_blog.train import load_weights
 
 @pytest.fixture(scope='module')
@@ -55,12 +58,14 @@ def test_diversity_makes_pictures_less_alike(net):
     assert alike(made[1]) < alike(made[0]) - 0.02
 
 def test_a_batch_of_channels_is_the_channels_one_by_one(net):
+    net = deepcopy(net).double()  # Adam's first steps have one size whatever the gradient, so rounding would show
     def start(z):
-        image = Fourier(len(z), 24); image.z.data = z.clone(); return image
-    z = 0.1*torch.randn(3, *Fourier(1, 24).z.shape[1:], generator=torch.Generator().manual_seed(0))
+        image = Fourier(len(z), 24).double(); image.z.data = z.clone(); return image
+    z = 0.1*torch.randn(3, *Fourier(1, 24).z.shape[1:], generator=torch.Generator().manual_seed(0)).double()
     together = render(net, channel('halve.1', [4, 9, 2]), start(z), steps=8).x
     alone = torch.cat([render(net, channel('halve.1', k), start(z[i:i+1]), steps=8).x for i, k in enumerate([4, 9, 2])])
-    torch.testing.assert_close(together, alone, atol=2e-3, rtol=0)
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+    assert (together - start(z)().detach()).abs().max() > 0.1
 
 def test_fourier_and_pixels_reach_the_same_pictures():
     axes = colour_axes(torch.rand(50, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
@@ -147,6 +152,89 @@ def test_the_page_of_a_dictionary_needs_nothing_from_outside(net, pictures):
     html = show_dictionary(pictures[:1], ['</script><b>'], dictionary(net, pictures[:1], torch.tensor([0]), 'halve.2'), torch.rand(192, 3, 8, 8))
     assert 'http' not in html and html.count('</script>') == 1 and html.count('data:image') == 2
 
+# --- attention: where heads look, what is lost without them
+
+@pytest.fixture
+def writer(): torch.manual_seed(0); return GPT(20, width=16, heads=2, depth=3, max_len=16, rotary=True).eval()
+
+def tokens(b=2, t=10, n=20): return torch.randint(n, (b, t), generator=torch.Generator().manual_seed(0))
+
+def test_heads_are_heard_as_they_are_and_the_model_stays_as_it_was(writer):
+    before, x = whole_state(writer), tokens()
+    with torch.no_grad(), listen(writer) as weights: heard = writer(x)
+    with torch.no_grad(): assert torch.equal(heard, writer(x))
+    assert list(weights) == [f'stack.blocks.{i}.attn' for i in range(3)] == list(heads_of(writer))
+    for w in weights.values():
+        assert w.shape == (2, 2, 10, 10) and torch.equal(w, w.tril())
+        torch.testing.assert_close(w.sum(-1), torch.ones(2, 2, 10))
+    with torch.no_grad(), watch(writer, ['stack.blocks.1.attn_norm', 'stack.blocks.1.attn']) as seen, listen(writer) as weights: writer(x)
+    attn = writer.stack.blocks[1].attn
+    _, _, v = attn.project(seen['stack.blocks.1.attn_norm'])
+    torch.testing.assert_close(attn.out((weights['stack.blocks.1.attn'] @ v).transpose(1, 2).flatten(2)), seen['stack.blocks.1.attn'])
+    with pytest.raises(ZeroDivisionError), listen(writer), silence(writer, 'stack.blocks.0.attn', [0]): 1/0
+    assert same(before, whole_state(writer)) and not any(len(m.out._forward_pre_hooks) for m in heads_of(writer).values())
+
+def test_masked_attention_is_heard_with_its_mask():
+    attn, keep = MultiHead(8, 2), torch.tensor([[True, True, False]])
+    with torch.no_grad(), listen(attn) as weights: attn(torch.randn(1, 3, 8), mask=keep[:, None, None])
+    assert weights[''][..., 2].max() == 0
+
+def test_a_silenced_head_says_nothing_and_the_others_go_on():
+    torch.manual_seed(0)
+    attn, x = MultiHead(8, 2), torch.randn(2, 5, 8)
+    attn.out.weight.data, attn.out.bias.data = torch.eye(8), torch.zeros(8)  # what heads say comes out as it is
+    with torch.no_grad():
+        whole = attn(x)
+        with silence(attn, '', [1]): cut = attn(x)
+    assert torch.equal(cut[..., :4], whole[..., :4])
+    torch.testing.assert_close(cut[..., 4:], whole[..., 4:].mean((0, 1)).expand(2, 5, 4))
+
+def test_a_planted_head_is_the_one_that_is_needed(writer):
+    "The second head of a layer is made to say something large, the first to say nothing."
+    attn, x = writer.stack.blocks[2].attn, tokens()
+    attn.out.weight.data[:, :8], attn.out.weight.data[:, 8:] = 0, 3*torch.eye(16)[:, :8]
+    with torch.no_grad():
+        whole, moved = writer(x), []
+        for h in (0, 1):
+            with silence(writer, 'stack.blocks.2.attn', [h]): moved.append((writer(x) - whole).abs().max())
+    assert moved[0] < 1e-5 < 1e-2 < moved[1]
+
+def test_rollout_follows_a_token_through_layers():
+    back = torch.eye(4).roll(1, 0)[None, None]; back[..., 0, :] = torch.tensor([1., 0, 0, 0])  # each place looks one back
+    total = rollout([back, back])[0]
+    torch.testing.assert_close(total[3], torch.tensor([0, 1/4, 2/4, 1/4]))
+    torch.testing.assert_close(total.sum(-1), torch.ones(4))
+    first = torch.zeros(1, 1, 4, 4); first[..., 0] = 1  # the order of layers counts: first one back, then all to the start
+    torch.testing.assert_close(rollout([back, first])[0][3], torch.tensor([1/2, 0, 1/4, 1/4]))
+
+@pytest.mark.parametrize('steps', [1, 3])
+def test_a_planted_habit_is_measured(steps):
+    w = torch.full((2, 1, 8, 8), 0.05)
+    for t in range(steps, 8): w[:, :, t, t - steps] = 0.9
+    assert look_back(w, steps).item() == pytest.approx(0.9) and look_back(w, steps + 1).item() == pytest.approx(0.05)
+    w[:, :, :6] = 0
+    assert look_back(w, steps, 6).item() == pytest.approx(0.9)  # earlier places are not asked
+
+def test_the_last_layer_of_the_lens_is_what_is_said(writer):
+    x = tokens()
+    found = lens(writer, x)
+    with torch.no_grad():
+        torch.testing.assert_close(found[-1], writer(x))
+        torch.testing.assert_close(found[0], writer.stack.norm(writer.embed(x)) @ writer.embed.token.weight.T)
+    assert found.shape == (4, 2, 10, 20) and (found[1] - found[2]).abs().max() > 1e-3
+
+def test_the_page_of_heads_needs_nothing_from_outside_and_tells_the_weights():
+    w = torch.tensor([[[1., 0], [0.25, 0.75]], [[1., 0], [0.99, 0.01]]])
+    html = show_heads(['</script>', 'b'], [w, w], [[['x', 'y']]*2]*3)
+    data = json.loads(re.search('const data = (.*?), text =', html)[1])
+    assert 'http' not in html and html.count('</script>') == 1 and len(data['guesses']) == 3
+    assert data['looks'][0] == [[[0, 100], [0, 25, 1, 75]], [[0, 100], [0, 99]]]
+    with pytest.raises(ShapeError, match='3 tokens; needs weights'): show_heads(['a', 'b', 'c'], [w], [])
+
+def test_pictures_side_by_side_lie_row_by_row():
+    x = torch.arange(3.)[:, None, None, None].expand(3, 3, 2, 2)
+    assert side_by_side(x, 2)[0].tolist() == [[0, 0, 1, 1]]*2 + [[2, 2, 0, 0]]*2
+
 # --- bad input: what was got, what is needed, what to do
 
 def test_a_layer_that_is_not_there_is_named_with_its_nearest(net):
@@ -177,7 +265,10 @@ def test_half_precision_on_the_cpu_is_refused_with_the_way_out():
     (lambda net, x, y: erase(net, x, y, torch.rand(4, 8, 8)), r'got maps \(4, 8, 8\), needs \(4, 32, 32\)'),
     (lambda net, x, y: rank_likeness(torch.rand(2, 4, 4), torch.rand(2, 5, 5)), 'maps of the same pictures'),
     (lambda net, x, y: render(net, channel('output', 0), Pixels(1, 8), steps=1), '16 pixels'),
-], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size'])
+    (lambda net, x, y: heads_of(net), 'ResNet has no attention.MultiHead'),
+    (lambda net, x, y: silence(MultiHead(8, 2), 'attn', [0]).__enter__(), "unknown attention 'attn'"),
+    (lambda net, x, y: silence(MultiHead(8, 2), '', [2]).__enter__(), r'heads 0 to 1, got \[2\]'),
+], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size', 'no heads', 'attention', 'head'])
 def test_bad_input_is_named(net, pictures, call, text):
     with pytest.raises((KataError, ShapeError), match=text): call(net, pictures, torch.tensor([0, 1, 2, 3]))
 
