@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'watch', 'still', 'Objective', 'channel', 'neuron', 'direction', 'deep_dream', 'diversity', 'roughness',
            'Pixels', 'Fourier', 'colour_axes', 'jitter', 'wobble', 'Rendered', 'render', 'attribute', 'scramble',
            'rank_likeness', 'erase', 'dictionary', 'picture_uri', 'side_by_side', 'show_dictionary', 'heads_of',
-           'listen', 'silence', 'rollout', 'look_back', 'lens', 'show_heads']
+           'listen', 'silence', 'rollout', 'look_back', 'lens', 'split_bands', 'rhythm_map', 'show_heads']
 
 # %% ../nbs/posts/12_interpret.ipynb #f554f679
 import base64, io, json
@@ -252,8 +252,7 @@ def attribute(
     n_steps:int=64, # of the path of integrated gradients
 )->Tensor: # maps (b, h, w), summed over the colours; positive speaks for the class
     "How much each pixel speaks for a class, by a method of captum's."
-    try: from captum import attr
-    except ImportError as e: raise KataError('attribute: captum is not installed; pip install "kata_blog[interpret]"') from e
+    attr = _captum('attribute')
     if method not in METHODS: raise KataError(unknown('attribute', 'method', method, METHODS))
     x = x.detach().clone().requires_grad_()
     with still(model):
@@ -269,6 +268,11 @@ def _layer_of(model, layer):
     parts = dict(model.named_modules())
     if not layer or layer not in parts: raise KataError(unknown('attribute', 'layer', layer or '', list(filter(None, parts))))
     return parts[layer]
+
+def _captum(where):
+    try: from captum import attr
+    except ImportError as e: raise KataError(f'{where}: captum is not installed; pip install "kata_blog[interpret]"') from e
+    return attr
 
 # %% ../nbs/posts/12_interpret.ipynb #959722b8
 def scramble(
@@ -474,6 +478,33 @@ def lens(
     layers = ['embed', *(f'stack.blocks.{i}' for i in range(len(model.stack.blocks)))]
     with still(model), watch(model, layers) as seen, torch.no_grad(): model(tokens)
     return torch.stack([model.stack.norm(seen[layer]) @ model.embed.token.weight.T for layer in layers])
+
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0021
+def split_bands(
+    x:Tensor, # signals (..., samples)
+    rate:float, # samples a second
+    edges:tuple, # rising, in Hz: a band lies between each two
+)->Tensor: # (bands, ..., samples)
+    "Signals as a sum of rhythms, by their Fourier coefficients."
+    if list(edges) != sorted(set(edges)) or len(edges) < 2: raise KataError(f'split_bands: edges {edges}; needed two or more that rise')
+    f, z = torch.fft.rfftfreq(x.shape[-1], 1/rate).to(x.device), torch.fft.rfft(x)
+    return torch.stack([torch.fft.irfft(z*((f >= low) & (f < high)), n=x.shape[-1]) for low, high in zip(edges, edges[1:])])
+
+def rhythm_map(
+    model:nn.Module, # gives scores (b, classes); it stays as it is
+    x:Tensor, # recordings (b, channels, samples)
+    y:Tensor, # the class that is to be explained (b,)
+    rate:float, # samples a second
+    edges:tuple=(0, 4, 8, 13, 30, float('inf')), # of the rhythms: delta, theta, mu, beta, gamma
+    windows:int=8, # pieces of time
+    n_steps:int=64, # of the path from silence
+)->Tensor: # (b, bands, channels, windows): sums to the score less that of silence
+    "Which electrode, rhythm and moment speaks for a class: integrated gradients (Sundararajan et al. 2017, eq. 1), split by frequency."
+    if x.ndim != 3 or len(x) != len(y): raise ShapeError(f'rhythm_map: got x {tuple(x.shape)} and {len(y)} classes, needs (b, channels, samples) and a class for each')
+    attr = _captum('rhythm_map')
+    with still(model): slope = attr.IntegratedGradients(model, multiply_by_inputs=False).attribute(x, baselines=0, target=y, n_steps=n_steps, internal_batch_size=256)
+    parts = split_bands(x, rate, edges)*slope.detach()
+    return torch.stack([p.sum(-1) for p in parts.tensor_split(windows, -1)], -1).transpose(0, 1)
 
 # %% ../nbs/posts/12_interpret.ipynb #5e1f0014
 def show_heads(

@@ -11,7 +11,8 @@ from kata_blog.core import KataError, ShapeError
 from kata_blog.attention import MultiHead
 from kata_blog.gpt import GPT
 from kata_blog.interpret import (METHODS, Fourier, Pixels, attribute, channel, colour_axes, deep_dream, dictionary, direction, diversity, erase, heads_of,
-    jitter, lens, listen, look_back, neuron, rank_likeness, render, rollout, roughness, scramble, show_dictionary, show_heads, side_by_side, silence, still, watch, wobble)
+    jitter, lens, listen, look_back, neuron, rank_likeness, render, rhythm_map, rollout, roughness, scramble, show_dictionary, show_heads,
+    side_by_side, silence, split_bands, still, watch, wobble)
 from kata_blog.train import load_weights
 
 @pytest.fixture(scope='module')
@@ -235,6 +236,36 @@ def test_pictures_side_by_side_lie_row_by_row():
     x = torch.arange(3.)[:, None, None, None].expand(3, 3, 2, 2)
     assert side_by_side(x, 2)[0].tolist() == [[0, 0, 1, 1]]*2 + [[2, 2, 0, 0]]*2
 
+# --- recordings: electrode, rhythm, moment
+
+class Power(nn.Module):
+    "Listens to the power of one channel after a filter, in one half of the time."
+    def __init__(self, channel, hz, rate=100):
+        super().__init__()
+        self.channel, t = channel, torch.arange(50)/rate
+        self.filter = nn.Parameter(torch.stack([torch.sin(6.2832*hz*t), torch.cos(6.2832*hz*t)])[:, None]/50)
+    def forward(self, x):
+        power = F.conv1d(x[:, self.channel:self.channel + 1, x.shape[2]//2:], self.filter).square().mean((1, 2))
+        return torch.stack([0*power, power], 1)
+
+@pytest.mark.parametrize('channel_, hz, band', [(0, 10, 2), (2, 20, 3), (1, 6, 1)])
+def test_a_planted_electrode_rhythm_and_moment_are_found(channel_, hz, band):
+    x = torch.randn(4, 3, 400, generator=torch.Generator().manual_seed(0))
+    model = Power(channel_, hz)
+    before = whole_state(model)
+    maps = rhythm_map(model, x, torch.ones(4, dtype=torch.long), 100, windows=4, n_steps=32)
+    assert maps.shape == (4, 5, 3, 4) and same(before, whole_state(model))
+    size = maps.sum(0)
+    assert size[:, [c for c in range(3) if c != channel_]].abs().max() == 0 and size[..., :1].abs().max() < 1e-6
+    assert size[band].sum() > 0.6*size.sum() > 0
+    torch.testing.assert_close(maps.sum((1, 2, 3)), (model(x) - model(0*x))[:, 1].detach(), atol=1e-3, rtol=0.01)
+
+def test_rhythms_add_up_and_keep_apart():
+    x = torch.randn(2, 3, 101, generator=torch.Generator().manual_seed(0))
+    parts = split_bands(x, 50., (0, 5, 10, 30))
+    torch.testing.assert_close(parts.sum(0), x)
+    assert (parts[0]*parts[1]).sum().abs() < 1e-3 and split_bands(x, 50., (5, 10)).shape == (1, 2, 3, 101)
+
 # --- bad input: what was got, what is needed, what to do
 
 def test_a_layer_that_is_not_there_is_named_with_its_nearest(net):
@@ -265,10 +296,12 @@ def test_half_precision_on_the_cpu_is_refused_with_the_way_out():
     (lambda net, x, y: erase(net, x, y, torch.rand(4, 8, 8)), r'got maps \(4, 8, 8\), needs \(4, 32, 32\)'),
     (lambda net, x, y: rank_likeness(torch.rand(2, 4, 4), torch.rand(2, 5, 5)), 'maps of the same pictures'),
     (lambda net, x, y: render(net, channel('output', 0), Pixels(1, 8), steps=1), '16 pixels'),
+    (lambda net, x, y: split_bands(x, 100., (8, 4)), r'edges \(8, 4\)'),
+    (lambda net, x, y: rhythm_map(net, x, y, 100.), r'needs \(b, channels, samples\)'),
     (lambda net, x, y: heads_of(net), 'ResNet has no attention.MultiHead'),
     (lambda net, x, y: silence(MultiHead(8, 2), 'attn', [0]).__enter__(), "unknown attention 'attn'"),
     (lambda net, x, y: silence(MultiHead(8, 2), '', [2]).__enter__(), r'heads 0 to 1, got \[2\]'),
-], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size', 'no heads', 'attention', 'head'])
+], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size', 'edges', 'recordings', 'no heads', 'attention', 'head'])
 def test_bad_input_is_named(net, pictures, call, text):
     with pytest.raises((KataError, ShapeError), match=text): call(net, pictures, torch.tensor([0, 1, 2, 3]))
 
