@@ -116,7 +116,7 @@ class Channels(NamedTuple):
     made:object # a picture for each (channels, 3, side, side)
     best:object # numbers of the examples that excite it most (channels, n)
     values:object # the largest activation of these (channels, n)
-    active:object # part of the examples in which it is above 0 anywhere (channels,)
+    active:object # part of the examples that excite it at least half as much as the best one (channels,)
 
 def study(
     model, # any module that takes pictures; it stays as it is
@@ -137,12 +137,13 @@ def study(
             model(part)
             if seen[layer].ndim < 2: raise ShapeError(f'study: layer {layer} gives {tuple(seen[layer].shape)}, needs (pictures, channels, ...)')
             peaks.append(seen[layer].flatten(2).amax(2) if seen[layer].ndim > 2 else seen[layer])
-    values, best = torch.cat(peaks).T.topk(n)
+    peaks = torch.cat(peaks)
+    values, best = peaks.T.topk(n)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         image = Fourier(len(best), side or examples.shape[-1], colour_axes(examples))
     made = render(model, channel(layer, list(range(len(best)))), image, steps, transforms=(jitter(2), wobble(5, 0.05))).x
-    return Channels(made, best, values, (torch.cat(peaks) > 0).float().mean(0))
+    return Channels(made, best, values, (peaks >= values[:, 0]/2).float().mean(0))
 
 # %% ../nbs/03_hub.ipynb #4b0b0032
 _STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem}
@@ -171,7 +172,7 @@ def atlas_page(
     for k, (best, active) in enumerate(zip(found.best.tolist(), found.active.tolist())):
         shown = ', '.join(names[i] for i in best)
         spans = ''.join(f'<span style="{_tile(where[i], columns, used_rows)}"></span>' for i in best)
-        items.append(f'<li id="{k}"><h2>{k} <small>answers to {100*active:.0f} % of the examples</small></h2>'
+        items.append(f'<li id="{k}"><h2>{k} <small>{100*active:.0f} % of the examples excite it half as much</small></h2>'
             f'<div class="made" role="img" aria-label="a picture made for channel {k}" style="{_tile(k, columns, rows)}"></div>'
             f'<div class="examples" role="img" aria-label="{escape(shown)}" title="{escape(shown)}">{spans}</div></li>')
     style = _STYLE.replace('MADE', picture_uri(side_by_side(found.made, columns))).replace('EXAMPLES', picture_uri(side_by_side(examples[used], columns)))
