@@ -900,6 +900,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'kata_blog.press.plan.Plan.at': ('press/plan.html#plan.at', 'kata_blog/press/plan.py'),
                                       'kata_blog.press.plan.Plan.cell': ('press/plan.html#plan.cell', 'kata_blog/press/plan.py'),
                                       'kata_blog.press.plan.Plan.days_of': ('press/plan.html#plan.days_of', 'kata_blog/press/plan.py'),
+                                      'kata_blog.press.plan.Plan.in_week': ('press/plan.html#plan.in_week', 'kata_blog/press/plan.py'),
                                       'kata_blog.press.plan.Plan.week_of': ('press/plan.html#plan.week_of', 'kata_blog/press/plan.py'),
                                       'kata_blog.press.plan.PlanError': ('press/plan.html#planerror', 'kata_blog/press/plan.py'),
                                       'kata_blog.press.plan.PlanError.__init__': ( 'press/plan.html#planerror.__init__',
