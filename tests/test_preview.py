@@ -1,5 +1,5 @@
 "The preview, as an author uses it: a real process, real edits, a real Ctrl-C."
-import os, re, signal, subprocess, sys, urllib.request
+import os, re, signal, subprocess, sys, threading, urllib.error, urllib.request
 import pytest
 from kata_blog.core import KataError
 from kata_blog.press.browser import no_browser, opened
@@ -16,9 +16,12 @@ def running(project):
     "The command, and the address that it says."
     code = 'import sys; from kata_blog.press.cli import main; sys.exit(main(sys.argv[1:]))'
     p = subprocess.Popen([sys.executable, '-c', code, 'preview', str(project), '--port', '8400'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {'PYTHONUNBUFFERED': '1'})
+    timer = threading.Timer(120, p.kill)  # a test that waits for a line waits no longer than that
+    timer.start()
     lines = iter(p.stdout.readline, '')
     address = next(m[0] for line in lines if (m := re.search(r'http://localhost:\d+/', line)))
     yield p, address, lines
+    timer.cancel()
     if p.poll() is None: p.kill()
     p.wait()
 

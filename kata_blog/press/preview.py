@@ -34,6 +34,7 @@ class Preview:
 
     def print_site(self):
         "Print what changed, say what is wrong, and tell the open pages."
+        self.seen = self.stamps()  # before the first file is read: an edit meanwhile is one more change
         try: built = build(self.root)
         except KataError as e: return self.log(str(e))
         self.site = built.site
@@ -47,12 +48,9 @@ class Preview:
         over:threading.Event, # set when it is time to stop
         every_s:float=0.5, # seconds between two looks
     ):
-        "Print the site whenever a file has changed."
-        seen = self.stamps()
+        "Print the site whenever a file has changed since it was last printed."
         while not over.wait(every_s):
-            if (now := self.stamps()) != seen:
-                seen = now
-                self.print_site()
+            if self.stamps() != self.seen: self.print_site()
 
     def after(self,
         turn:str, # what a page knows
