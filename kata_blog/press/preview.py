@@ -111,10 +111,11 @@ def preview_site(
     preview, over = Preview(root, log), threading.Event()
     preview.print_site()
     with open_server(preview, port) as server:
-        log(f'http://localhost:{server.server_port}/ (Ctrl-C ends it)')
         watcher = threading.Thread(target=preview.watch, args=(over,))
         watcher.start()
-        try: server.serve_forever()
+        try:
+            log(f'http://localhost:{server.server_port}/ (Ctrl-C ends it)')
+            server.serve_forever()
         except KeyboardInterrupt: pass
         finally:
             over.set()
