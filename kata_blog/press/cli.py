@@ -448,6 +448,44 @@ def _data(args):
 
 _COMMANDS['data'] = 'list data sets, fetch them, say where they lie', _data, _data_words
 
+# %% ../../nbs/press/09_cli.ipynb #4b0b00c1
+def _models(hub, args):
+    found = hub.models()
+    return found, [f'{m["name"]:12}{m["reads"]:9}{(m["bytes"] or 0)/1e6:4.1f} MB  {m["about"]}' for m in found]
+
+def _predict(hub, args):
+    found = hub.predict(args.model, args.given, args.n)
+    return [{'answer': a, 'belief': b} for a, b in found], [a if b is None else f'{100*b:5.1f} %  {a}' for a, b in found]
+
+def _interpret(hub, args):
+    file = args.out or f'atlas_{args.model.rpartition(":")[2]}.html'
+    found = hub.atlas(args.model, file, args.layer, args.examples, args.n, args.side, args.steps)
+    return {'page': str(found)}, [str(found)]
+
+_JSON = {'--json': dict(action='store_true')}
+_HUB = {  # name to what it does in words, a function of the hub and the parsed words, and the words that it takes
+    'models': ('list the models that travel with the package', _models, _JSON),
+    'predict': ('ask a model: about a picture, a wav file or a text', _predict, {'model': dict(metavar='MODEL'), 'given': dict(metavar='FILE|TEXT'),
+        '-n': dict(type=_one_or_more, default=3, metavar='N', help='answers at most (3)'), **_JSON}),
+    'interpret': ('write a page of all channels of a layer, and what excites them', _interpret, {'model': dict(metavar='MODEL', help='one of `kata models`, or package.module:maker'),
+        '--layer': dict(metavar='NAME', help='as in named_modules()'), '--examples': dict(default='cifar10', metavar='NAME', help='cifar10, digits, or a folder of pictures (cifar10)'),
+        '-n': dict(type=_one_or_more, default=2000, metavar='N', help='examples at most (2000)'), '--side': dict(type=_one_or_more, default=32, metavar='PX', help='pixels of a picture (32)'),
+        '--steps': dict(type=_one_or_more, default=64, metavar='N', help='of making a picture (64)'), '--out': dict(metavar='FILE', help='where the page goes'), **_JSON})}
+
+def _hand_over(act):
+    def run(args):
+        from kata_blog import hub
+        data, lines = act(hub, args)
+        print(json.dumps(data, indent=1, ensure_ascii=False) if args.json else '\n'.join(lines))
+    return run
+
+def _words_of(words):
+    def add(p):
+        for word, more in words.items(): p.add_argument(word, **more)
+    return add
+
+for _name, (_about, _act, _words) in _HUB.items(): _COMMANDS[_name] = _about, _hand_over(_act), _words_of(_words)
+
 # %% ../../nbs/press/09_cli.ipynb #5e4b720d
 def _parser():
     parser = argparse.ArgumentParser('kata', description='Posts that are a story, a module and a run at once.')
