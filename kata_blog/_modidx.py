@@ -858,6 +858,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'kata_blog.press.pages._page_href': ('press/pages.html#_page_href', 'kata_blog/press/pages.py'),
                                        'kata_blog.press.pages._plan': ('press/pages.html#_plan', 'kata_blog/press/pages.py'),
                                        'kata_blog.press.pages._quiet': ('press/pages.html#_quiet', 'kata_blog/press/pages.py'),
+                                       'kata_blog.press.pages._quoted': ('press/pages.html#_quoted', 'kata_blog/press/pages.py'),
                                        'kata_blog.press.pages._raw': ('press/pages.html#_raw', 'kata_blog/press/pages.py'),
                                        'kata_blog.press.pages._reading': ('press/pages.html#_reading', 'kata_blog/press/pages.py'),
                                        'kata_blog.press.pages._readings': ('press/pages.html#_readings', 'kata_blog/press/pages.py'),
