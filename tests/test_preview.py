@@ -14,7 +14,8 @@ def project(tmp_path):
 @pytest.fixture
 def running(project):
     "The command, and the address that it says."
-    code = 'import sys; from kata_blog.press.cli import main; sys.exit(main(sys.argv[1:]))'
+    # a job in the background of a shell is born deaf to Ctrl-C
+    code = 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from kata_blog.press.cli import main; sys.exit(main(sys.argv[1:]))'
     p = subprocess.Popen([sys.executable, '-c', code, 'preview', str(project), '--port', '8400'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {'PYTHONUNBUFFERED': '1'})
     timer = threading.Timer(120, p.kill)  # a test that waits for a line waits no longer than that
     timer.start()
