@@ -237,6 +237,17 @@ def _print_built(left_out, pages, site, words):
 
 _COMMANDS['build'] = 'print the site', _build, _build_words
 
+def _preview_words(p):
+    p.add_argument('folder', nargs='?', metavar='DIR', help='any folder with a _quarto.yml')
+    p.add_argument('--port', type=int, default=8000, help='where browsers find it (8000)')
+
+def _preview(args):
+    from kata_blog.press.preview import preview_site
+    if not 0 < args.port < 65536: raise UsageError(f'kata preview: --port {args.port}; needed a number from 1 to 65535')
+    preview_site(_root(args), args.port, lambda text: print(text, flush=True))
+
+_COMMANDS['preview'] = 'show the site here, and print it anew when a file changes', _preview, _preview_words
+
 # %% ../../nbs/press/09_cli.ipynb #0b2a38fa
 _SHOW, _EDIT = {}, {}  # name to what it does in words, the function that does it, and the words that it takes
 
