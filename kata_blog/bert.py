@@ -6,8 +6,8 @@
 __all__ = ['PAD', 'UNK', 'CLS', 'SEP', 'MASK', 'SPECIAL', 'load_reviews', 'load_phrases', 'held_out', 'load_manual',
            'make_tokenizer', 'learn_vocab', 'read_vocab', 'encode', 'Corpus', 'tokenise', 'Bert', 'Pretraining',
            'spell', 'Classifier', 'hide', 'pair_up', 'Body', 'Task', 'windows', 'pieces', 'masked_loss', 'both_losses',
-           'named', 'judged', 'build', 'pretrain', 'ByLength', 'trim', 'labelled', 'classify', 'judge', 'finetune',
-           'hf_names', 'from_hf', 'to_hf']
+           'named', 'paired', 'build', 'exercises', 'pretrain', 'ByLength', 'trim', 'labelled', 'classify', 'judge',
+           'begin', 'finetune', 'hf_names', 'from_hf', 'to_hf']
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0004
 import json
@@ -102,7 +102,7 @@ SPECIAL = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
 
 def make_tokenizer(
     vocab:list, # the pieces; `SPECIAL` first
-)->Tokenizer:
+)->Tokenizer: # without training
     "Cut lower-case text into the longest pieces of the vocabulary, as BERT does."
     if list(vocab[:5]) != SPECIAL or len(set(vocab)) != len(vocab):
         raise DataError(f'make_tokenizer: the vocabulary begins with {list(vocab[:5])} and holds {len(vocab) - len(set(vocab))} pieces twice; needed {SPECIAL} first and every piece once')
@@ -155,15 +155,19 @@ def encode(
 class Corpus:
     "What is read, and in which pieces."
     data:str='imdb' # or `manual`
-    n_tokens:int=4000 # pieces of words
+    n_tokens:int=8000 # pieces of words
+    n_texts:int|None=None # of those that may be read; None: all
 
 def tokenise(
     corpus:Corpus, # its `data` without the test
-)->dict: # `vocab`, and for `train` and `unsup` what `encode` gives
-    "Learn the pieces and cut the texts that may be learned from."
-    texts = {split: _SETS[corpus.data](split)[0] for split in ('train', 'unsup')}
-    vocab = learn_vocab((t for part in texts.values() for t in part), corpus.n_tokens)
-    return {'vocab': vocab, **{split: encode(make_tokenizer(vocab), part) for split, part in texts.items()}}
+)->dict: # `vocab`, and `tokens` and `lengths` as `encode` gives them
+    "Learn the pieces and cut the texts that may be learned from, in an order of their own."
+    texts = [t for split in ('train', 'unsup') for t in _SETS[corpus.data](split)[0]]
+    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))[:corpus.n_texts]
+    texts = [texts[i] for i in order]
+    vocab = learn_vocab(texts, corpus.n_tokens)
+    tokens, lengths = encode(make_tokenizer(vocab), texts)
+    return {'vocab': vocab, 'tokens': tokens, 'lengths': lengths}
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0012
 class Bert(nn.Module):
@@ -239,21 +243,25 @@ def spell(
     return F.pad(torch.tensor(list(raw), dtype=torch.uint8), (0, size - len(raw)))
 
 class Classifier(nn.Module):
-    "BERT with one linear layer on its vector for the text."
+    "BERT with one linear layer on one vector for the text."
     def __init__(self,
         bert:Bert, # trained with it, or frozen
         n_classes:int=2, # logits that come out
         vocab:list|None=None, # of its tokeniser, to be kept with the weights
+        pool:str='mean', # the vector: `mean` of the positions, or `first`, what BERT makes of [CLS]
     ):
         super().__init__()
+        if pool not in ('mean', 'first'): raise KataError(unknown('Classifier', 'pool', pool, ['mean', 'first']))
         self.register_buffer('spelling', spell(vocab or [], 10*bert.embed.n_tokens))
-        self.bert, self.drop, self.head = bert, nn.Dropout(0.1), nn.Linear(bert.pool.in_features, n_classes)
+        self.bert, self.pool, self.drop, self.head = bert, pool, nn.Dropout(0.1), nn.Linear(bert.pool.in_features, n_classes)
 
     def forward(self,
         tokens:Tensor, # (b, t), PAD behind the end
     )->Tensor: # logits (b, n_classes)
         "Score each class for each text."
-        return self.head(self.drop(self.bert.pooled(self.bert(tokens, keep=tokens != PAD))))
+        keep = tokens != PAD
+        h = self.bert(tokens, keep=keep)
+        return self.head(self.drop(self.bert.pooled(h) if self.pool == 'first' else (h*keep[..., None]).sum(1)/keep.sum(1, keepdim=True)))
 
     def tokenizer(self)->Tokenizer: # cuts texts as this network learned to read them
         "The tokeniser whose vocabulary came with the weights."
@@ -295,29 +303,33 @@ def pair_up(
 @dataclass(frozen=True)
 class Body:
     "Everything that decides a pretraining."
-    corpus:Corpus=Corpus()
-    width:int=128
-    heads:int=2
-    depth:int=2
-    max_len:int=128
+    corpus:Corpus=Corpus() # what is read
+    width:int=128 # numbers for each position
+    heads:int=2 # attentions side by side
+    depth:int=2 # blocks
+    max_len:int=128 # the longest sequence
     n_windows:int=60_000 # texts of `max_len` to learn from; 0: no pretraining
-    epochs:int=1
+    epochs:int=1 # how often each is seen
     pairs:bool=True # with the second exercise
-    bs:int=64
-    lr:float=1e-3
-    seed:int=0
+    part:float=0.15 # of the words is to be named
+    bs:int=64 # texts in a batch
+    lr:float=1e-3 # the highest rate
+    seed:int=0 # of the weights and the order
 
 @dataclass(frozen=True)
 class Task:
     "Everything that decides a fine-tuning."
     data:str='sst2' # or `imdb`, `manual`
-    body:Body=Body()
+    body:Body=Body() # what it is built on
     frozen:bool=False # only the last layer is trained
-    epochs:int=2
-    bs:int=64
-    lr:float=5e-4
-    n_pieces:int|None=None # of texts to learn from; default: all
-    seed:int=0
+    epochs:int=2 # how often each text is seen
+    bs:int=64 # texts in a batch
+    lr:float=5e-4 # the highest rate
+    n_texts:int|None=None # to learn from; None: all
+    pool:str='mean' # see `Classifier`
+    cover:float=0. # part of the words that is hidden while learning
+    first:'Task|None'=None # learned before this one
+    seed:int=0 # of the last layer, where it is new, and of the order
 
 def windows(
     tokens:Tensor, # all in a row (n,)
@@ -335,46 +347,77 @@ def pieces(
     max_len:int, # of a piece, with its marks
 )->tuple[Tensor, Tensor]: # pieces (n_pieces, up to max_len), [CLS] before and [SEP] behind, and the text that each belongs to
     "Every text whole, in as many pieces as it needs; the last two of a long one overlap."
-    size, rows, owner = max_len - 2, [], []
-    for i, text in enumerate(tokens.split(lengths.tolist())):
-        for start in range(0, len(text), size):
-            at = max(0, min(start, len(text) - size))
-            rows.append(F.pad(text[at:at + size], (1, 1), value=CLS)); rows[-1][-1] = SEP; owner.append(i)
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD), torch.tensor(owner)
+    size = max_len - 2
+    count = (lengths + size - 1)//size
+    owner = torch.arange(len(lengths)).repeat_interleave(count)
+    nth = torch.arange(len(owner)) - (count.cumsum(0) - count)[owner]
+    start = torch.minimum(nth*size, (lengths[owner] - size).clamp(min=0))
+    n, first = lengths[owner].clamp(max=size), (lengths.cumsum(0) - lengths)[owner] + start
+    x = torch.full((len(owner), int(n.max()) + 2), PAD, dtype=tokens.dtype)
+    x[:, 0] = CLS
+    inside = torch.arange(x.shape[1] - 2) < n[:, None]
+    x[:, 1:-1][inside] = tokens[(first[:, None] + torch.arange(x.shape[1] - 2))[inside]]
+    return x.scatter_(1, n[:, None] + 1, SEP), owner
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0015
-def masked_loss(pred, y): return F.cross_entropy(pred[0].flatten(0, 1), y[:, :-1].flatten())
+def masked_loss(
+    pred:tuple, # from `Pretraining`
+    y:Tensor, # (b, m + 1), the hidden words, and whether the second text follows
+)->Tensor: # a mean over the words
+    "Cross-entropy of the first exercise."
+    return F.cross_entropy(pred[0].flatten(0, 1), y[:, :-1].flatten())
 
-def both_losses(pred, y): return masked_loss(pred, y) + F.cross_entropy(pred[1], y[:, -1])
+def both_losses(
+    pred:tuple, # from `Pretraining`
+    y:Tensor, # as for `masked_loss`
+)->Tensor: # a sum of two means
+    "Cross-entropy of both exercises (Devlin et al. 2019, sec. 3.1)."
+    return masked_loss(pred, y) + F.cross_entropy(pred[1], y[:, -1])
 
-def named(pred, y): return (pred[0].argmax(-1) == y[:, :-1]).float().mean()
+def named(
+    pred:tuple, # from `Pretraining`
+    y:Tensor, # as for `masked_loss`
+)->Tensor: # a fraction
+    "How often the hidden word is the likeliest."
+    return (pred[0].argmax(-1) == y[:, :-1]).float().mean()
 
-def judged(pred, y): return (pred[1].argmax(-1) == y[:, -1]).float().mean()
+def paired(
+    pred:tuple, # from `Pretraining`
+    y:Tensor, # as for `masked_loss`
+)->Tensor: # a fraction
+    "How often it is known whether the second text follows."
+    return (pred[1].argmax(-1) == y[:, -1]).float().mean()
 
 def build(
     body:Body, # its sizes are used
     n_tokens:int, # of its vocabulary
-)->Bert:
+)->Bert: # not trained
     "The network of a config before training."
     return Bert(n_tokens, body.width, body.heads, body.depth, body.max_len)
+
+def exercises(
+    body:Body, # its `corpus`, `max_len`, `n_windows`, `part` and `pairs` are used
+)->tuple[Tensor, object]: # windows (n, size), the first 1,000 to be held out, and a function that makes a batch of them an exercise
+    "What a pretraining learns from; the windows are the same for every seed."
+    read = once(tokenise, body.corpus).value
+    x = windows(read['tokens'], read['lengths'], 2*((body.max_len - 3)//2))
+    x = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:body.n_windows + 1000]]
+    def exercise(x, _, epoch):
+        tokens, segments, follows = pair_up(x.long(), body.pairs)
+        shown, places, answers = hide(tokens, len(read['vocab']), body.part)
+        return shown, segments, places, torch.cat([answers, follows[:, None]], 1)
+    return x, exercise
 
 def pretrain(
     body:Body, # everything that decides the result
 )->dict: # `weights` of a `Pretraining`, `curve`
     "Both exercises on texts that are no part of any test."
     seed_all(body.seed)
-    read = once(tokenise, body.corpus).value
-    n_tokens, size = len(read['vocab']), 2*((body.max_len - 3)//2)
-    x = torch.cat([windows(*read[split], size) for split in ('train', 'unsup')])
-    x = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:body.n_windows + 1000]]  # the same for every seed
-    def exercise(x, _, epoch):
-        tokens, segments, follows = pair_up(x.long(), body.pairs)
-        shown, places, answers = hide(tokens, n_tokens)
-        return shown, segments, places, torch.cat([answers, follows[:, None]], 1)
+    x, exercise = exercises(body)
     train, valid = (Batches(part, torch.zeros(len(part)), bs=body.bs, shuffle=shuffle, seed=body.seed, transform=exercise) for part, shuffle in ((x[1000:], True), (x[:1000], False)))
-    model = place(Pretraining(build(body, n_tokens)))
+    model = place(Pretraining(build(body, len(once(tokenise, body.corpus).value['vocab']))))
     opt = torch.optim.AdamW(model.parameters(), lr=body.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    curve = fit_model(model, train, opt, body.epochs, both_losses if body.pairs else masked_loss, {'lr': triangle(body.lr, warmup=0.1)}, valid, (named, judged))
+    curve = fit_model(model, train, opt, body.epochs, both_losses if body.pairs else masked_loss, {'lr': triangle(body.lr, warmup=0.1)}, valid, (named, paired))
     return {'weights': model.state_dict(), 'curve': curve}
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0016
@@ -399,19 +442,23 @@ def trim(
     return tokens[:, :int((tokens != PAD).sum(1).max())].long(), y
 
 def labelled(
-    task:Task, # its `data` and `body` are used
+    task:Task, # its `data`, `body` and, for `train`, `n_texts` are used
     split:str, # `train`, `valid` or `test`
     vocab:list, # from `tokenise`
 )->tuple[Tensor, Tensor, Tensor]: # pieces (n, t), the text that each belongs to (n,), and the label of each text
     "One split, cut into pieces."
-    if task.data == 'imdb':  # the last 1,000 of either kind are held out
-        texts, y = load_reviews('test' if split == 'test' else 'train')
-        held = torch.arange(len(y)) % (len(y)//2) >= len(y)//2 - 1000
-        rows = torch.arange(len(y)) if split == 'test' else (held if split == 'valid' else ~held).nonzero().flatten()
-    else:
-        texts, y = _SETS[task.data](split)
-        rows = torch.arange(len(y))
+    texts, y = (_judged if task.data == 'imdb' else _SETS[task.data])(split)
+    rows = torch.arange(len(y))
+    if split == 'train': rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:task.n_texts]
     return *pieces(*encode(make_tokenizer(vocab), [texts[i] for i in rows]), task.body.max_len), y[rows]
+
+def _judged(split):
+    "IMDB's reviews; the last 500 of either kind that may be learned from are held out."
+    if split == 'test': return load_reviews('test')
+    texts, y = load_reviews('train')
+    held = torch.arange(len(y)) % (len(y)//2) >= len(y)//2 - 500
+    rows = (held if split == 'valid' else ~held).nonzero().flatten()
+    return [texts[i] for i in rows], y[rows]
 
 def classify(
     model:Classifier, # trained
@@ -431,19 +478,29 @@ def judge(
     x, owner = pieces(*encode(model.tokenizer(), texts), model.bert.embed.max_len)
     return classify(model, x, owner).softmax(1)
 
+def begin(
+    task:Task, # its `body`, `frozen` and `first` are used
+    vocab:list, # from `tokenise`
+)->Classifier: # on the device
+    "A classifier on the body that the task asks for: new, pretrained, or after another task, whose last layer it then takes over too."
+    model = Classifier(build(task.body, len(vocab)), vocab=vocab, pool=task.pool)
+    if task.first: model.load_state_dict(once(finetune, task.first).value['weights'])
+    elif task.body.n_windows: model.bert.load_state_dict({n[5:]: w for n, w in once(pretrain, task.body).value['weights'].items() if n.startswith('bert.')})
+    if task.frozen: model.bert.requires_grad_(False)
+    return place(model)
+
 def finetune(
     task:Task, # everything that decides the result
 )->dict: # `logits` of the test's texts, `valid`: accuracy on held-out ones, `weights`, `curve`
-    "Train a classifier on a pretrained body. Nothing else reads the test's texts to score them."
+    "Train a classifier. Nothing else reads the test's texts to score them."
     vocab = once(tokenise, task.body.corpus).value['vocab']
     seed_all(task.seed)
-    bert = build(task.body, len(vocab))
-    if task.body.n_windows: bert.load_state_dict({n[5:]: w for n, w in once(pretrain, task.body).value['weights'].items() if n.startswith('bert.')})
-    model = place(Classifier(bert, vocab=vocab))
-    if task.frozen: bert.requires_grad_(False)
+    model = begin(task, vocab)
     x, owner, y = labelled(task, 'train', vocab)
-    if task.n_pieces: x, owner = (t[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:task.n_pieces]] for t in (x, owner))
-    train = ByLength(x, y[owner], bs=task.bs, shuffle=True, seed=task.seed, transform=trim)
+    def cover(tokens, y, epoch):
+        tokens, y = trim(tokens, y)
+        return torch.where((torch.rand(tokens.shape, device=tokens.device) < task.cover) & (tokens > MASK), MASK, tokens), y
+    train = ByLength(x, y[owner], bs=task.bs, shuffle=True, seed=task.seed, transform=cover)
     opt = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=task.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     curve = fit_model(model, train, opt, task.epochs, schedule={'lr': triangle(task.lr, warmup=0.1)})
     valid, test = (labelled(task, split, vocab) for split in ('valid', 'test'))

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from kata_blog.bert import (CLS, MASK, PAD, SEP, SPECIAL, Bert, Body, ByLength, Classifier, Corpus, Pretraining, Task, both_losses, build, classify, encode, finetune,
-    from_hf, held_out, hf_names, hide, judge, judged, labelled, learn_vocab, load_manual, load_phrases, load_reviews, make_tokenizer, masked_loss, named, pair_up, pieces,
+    from_hf, held_out, hf_names, hide, judge, labelled, learn_vocab, load_manual, load_phrases, load_reviews, make_tokenizer, masked_loss, named, pair_up, paired, pieces,
     pretrain, read_vocab, spell, to_hf, tokenise, trim, windows)
 from kata_blog.core import DataError, KataError, ShapeError
 
@@ -137,7 +137,7 @@ def test_without_pairs_there_is_one_text():
 def test_losses_and_metrics_read_the_right_columns():
     words, follows = torch.randn(2, 3, 9), torch.randn(2, 2)
     y = torch.cat([words.argmax(-1), follows.argmin(-1, keepdim=True)], 1)
-    assert named((words, follows), y) == 1 and judged((words, follows), y) == 0
+    assert named((words, follows), y) == 1 and paired((words, follows), y) == 0
     close(both_losses((words, follows), y), masked_loss((words, follows), y) + F.cross_entropy(follows, y[:, -1]), 1e-6)
 
 def test_places_name_some_positions_only():
