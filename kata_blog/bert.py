@@ -6,8 +6,8 @@
 __all__ = ['PAD', 'UNK', 'CLS', 'SEP', 'MASK', 'SPECIAL', 'load_reviews', 'load_phrases', 'held_out', 'load_manual',
            'make_tokenizer', 'learn_vocab', 'read_vocab', 'encode', 'Corpus', 'tokenise', 'Bert', 'Pretraining',
            'spell', 'Classifier', 'hide', 'pair_up', 'Body', 'Task', 'windows', 'pieces', 'masked_loss', 'both_losses',
-           'named', 'paired', 'build', 'exercises', 'pretrain', 'ByLength', 'trim', 'labelled', 'classify', 'judge',
-           'begin', 'finetune', 'hf_names', 'from_hf', 'to_hf']
+           'named', 'paired', 'build', 'exercises', 'pretrain', 'ByLength', 'trim', 'texts_of', 'labelled', 'classify',
+           'judge', 'begin', 'finetune', 'hf_names', 'from_hf', 'to_hf']
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0004
 import json
@@ -441,24 +441,25 @@ def trim(
     "Cut off the padding that all rows share."
     return tokens[:, :int((tokens != PAD).sum(1).max())].long(), y
 
-def labelled(
-    task:Task, # its `data`, `body` and, for `train`, `n_texts` are used
+def texts_of(
+    task:Task, # its `data` and, for `train`, `n_texts` are used
     split:str, # `train`, `valid` or `test`
-    vocab:list, # from `tokenise`
+)->tuple[list, Tensor]: # texts, and the label of each (n,)
+    "What a task learns from, chooses by, or is tested on; of IMDB's reviews to learn from, the last 500 of either kind are held out."
+    texts, y = _SETS[task.data]('test' if split == 'test' else 'train') if task.data == 'imdb' else _SETS[task.data](split)
+    rows = torch.arange(len(y))
+    if task.data == 'imdb' and split != 'test': rows = rows[(rows % (len(y)//2) >= len(y)//2 - 500) == (split == 'valid')]
+    if split == 'train': rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:task.n_texts]]
+    return [texts[i] for i in rows], y[rows]
+
+def labelled(
+    task:Task, # its data and the vocabulary and `max_len` of its `body` are used
+    split:str, # `train`, `valid` or `test`
 )->tuple[Tensor, Tensor, Tensor]: # pieces (n, t), the text that each belongs to (n,), and the label of each text
     "One split, cut into pieces."
-    texts, y = (_judged if task.data == 'imdb' else _SETS[task.data])(split)
-    rows = torch.arange(len(y))
-    if split == 'train': rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:task.n_texts]
-    return *pieces(*encode(make_tokenizer(vocab), [texts[i] for i in rows]), task.body.max_len), y[rows]
-
-def _judged(split):
-    "IMDB's reviews; the last 500 of either kind that may be learned from are held out."
-    if split == 'test': return load_reviews('test')
-    texts, y = load_reviews('train')
-    held = torch.arange(len(y)) % (len(y)//2) >= len(y)//2 - 500
-    rows = (held if split == 'valid' else ~held).nonzero().flatten()
-    return [texts[i] for i in rows], y[rows]
+    texts, y = texts_of(task, split)
+    vocab = once(tokenise, task.body.corpus).value['vocab']
+    return *pieces(*encode(make_tokenizer(vocab), texts), task.body.max_len), y
 
 def classify(
     model:Classifier, # trained
@@ -496,14 +497,14 @@ def finetune(
     vocab = once(tokenise, task.body.corpus).value['vocab']
     seed_all(task.seed)
     model = begin(task, vocab)
-    x, owner, y = labelled(task, 'train', vocab)
+    x, owner, y = labelled(task, 'train')
     def cover(tokens, y, epoch):
         tokens, y = trim(tokens, y)
         return torch.where((torch.rand(tokens.shape, device=tokens.device) < task.cover) & (tokens > MASK), MASK, tokens), y
     train = ByLength(x, y[owner], bs=task.bs, shuffle=True, seed=task.seed, transform=cover)
     opt = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=task.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     curve = fit_model(model, train, opt, task.epochs, schedule={'lr': triangle(task.lr, warmup=0.1)})
-    valid, test = (labelled(task, split, vocab) for split in ('valid', 'test'))
+    valid, test = (labelled(task, split) for split in ('valid', 'test'))
     return {'logits': classify(model, *test[:2]), 'valid': accuracy(classify(model, *valid[:2]), valid[2]).item(), 'weights': model.state_dict(), 'curve': curve}
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0017
