@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from kata_blog.bert import (CLS, MASK, PAD, SEP, SPECIAL, Bert, Body, ByLength, Classifier, Corpus, Pretraining, Task, both_losses, build, classify, encode, finetune,
     from_hf, held_out, hf_names, hide, judge, labelled, learn_vocab, load_manual, load_phrases, load_reviews, make_tokenizer, masked_loss, named, pair_up, paired, pieces,
-    pretrain, read_vocab, spell, to_hf, tokenise, trim, windows)
+    pretrain, read_vocab, spell, texts_of, to_hf, tokenise, trim, windows)
 from kata_blog.core import DataError, KataError, ShapeError
 
 def close(a, b, atol=1e-5): torch.testing.assert_close(a, b, atol=atol, rtol=0)
@@ -191,6 +191,9 @@ def test_a_text_is_judged_by_the_mean_of_its_pieces():
     with torch.no_grad(): each = model(x)
     close(classify(model, x, torch.tensor([0, 0, 1])), torch.stack([each[:2].mean(0), each[2]]), 1e-2)
     close(each[0], model(x[:1, :3])[0], 1e-5)  # padding changes nothing
+    close(model.head(model.bert(x[:1, :3]).mean(1)), each[:1], 1e-5)
+    model.pool = 'first'
+    close(model(x[:1, :3]), model.head(model.bert.pooled(model.bert(x[:1, :3]))), 1e-6)
 
 def test_a_classifier_brings_its_own_tokeniser():
     vocab = learn_vocab(load_manual('train')[0], 300)
@@ -210,6 +213,8 @@ def test_pretraining_learns_and_a_classifier_is_built_on_it():
     assert curve['valid_loss'][-1] < curve['valid_loss'][0] - 0.2
     a, b = finetune(Task('manual', tiny, epochs=1)), finetune(Task('manual', tiny, epochs=1))
     assert torch.equal(a['logits'], b['logits']) and len(a['logits']) == len(load_manual('test')[0])
+    after = finetune(Task('manual', tiny, epochs=1, cover=0.3, first=Task('manual', tiny, epochs=1), n_texts=100))
+    assert len(after['curve']['loss']) == 1 and not torch.equal(after['logits'], a['logits'])
     frozen = finetune(Task('manual', tiny, epochs=1, frozen=True))['weights']
     start = pretrain(tiny)['weights']
     assert all(torch.equal(w, start[n]) for n, w in frozen.items() if n.startswith('bert.'))
@@ -235,6 +240,13 @@ def test_imdb_is_whole():
         texts, y = load_reviews(split)
         assert len(texts) == n and y.sum() == n//2 and not any('<br />' in t for t in texts[::50])
 
+@pytest.mark.realdata
+def test_reviews_that_are_held_out_are_not_learned_from():
+    task = Task('imdb')
+    (train, y), (valid, yv), (test, yt) = (texts_of(task, s) for s in ('train', 'valid', 'test'))
+    assert (len(train), len(valid), len(test)) == (24_000, 1000, 25_000) and yv.sum() == 500 and y.sum() == 12_000
+    assert len(texts_of(replace(task, n_texts=70), 'train')[0]) == 70
+
 # --- bad input
 
 @pytest.mark.parametrize('call, says', [
@@ -248,6 +260,7 @@ def test_imdb_is_whole():
     (lambda: Bert(9, 8, 2)(torch.ones(2, 3).long(), keep=torch.ones(2, 3)), 'torch.float32, needs'),
     (lambda: Bert(9, 8, 2)(torch.ones(2, 3).long(), keep=torch.zeros(2, 3, dtype=torch.bool)), 'row 0 keeps none'),
     (lambda: Classifier(Bert(9, 8, 2))(torch.zeros(1, 3).long()), 'row 0 keeps none'),
+    (lambda: Classifier(Bert(9, 8, 2), pool='last'), "unknown pool 'last'.*first, mean"),
     (lambda: Bert(9, 8, 2, max_len=4)(torch.ones(2, 5).long()), '5 positions, and the model knows 4'),
     (lambda: Bert(9, 8, 2)(torch.full((1, 2), 9)), 'token 9 is outside'),
     (lambda: Bert(9, 8, 2)(torch.ones(2, 0).long()), 'no token at all'),
@@ -266,7 +279,7 @@ def test_a_vocabulary_that_was_cut_short_is_noticed(tmp_path):
 @pytest.mark.realdata
 def test_shipped_weights_judge_sentences():
     from kata_blog.train import load_weights
-    model = load_weights(Classifier(Bert(4000)), 'bert')
+    model = load_weights(Classifier(Bert(10_000, 64)), 'bert')
     texts, y = load_phrases('test')
     assert (judge(model, texts).argmax(1) == y).float().mean() > 0.75
     assert judge(model, ['a wonderful , moving film', 'a dull and awful mess']).argmax(1).tolist() == [1, 0]
