@@ -9,7 +9,7 @@ __all__ = ['Disposition', 'disposition', 'said', 'part_of', 'effort', 'look_agai
 
 # %% ../../nbs/press/05_week.ipynb #6a68fdc0
 import datetime as dt
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from .plan import BACKLOG, COLUMNS, Item, Leftover, Plan, PlanError, backlog
 
 # %% ../../nbs/press/05_week.ipynb #dc3325c4
@@ -31,7 +31,7 @@ def disposition(
     "Hold a week against its own most important thing."
     thing = next(iter(plan.at(week)), None)
     if thing is None: return Disposition(week, None)
-    stands = [i for i in plan.items if i.week == week and i.day and i.column != BACKLOG and i.text == thing.text]
+    stands = [i for i in plan.in_week(week) if i.column != BACKLOG and i.text == thing.text]
     days = tuple(sorted({i.day for i in stands}))
     return Disposition(week, thing, days, bool(days) and days[0].weekday() < _EARLY, max((i.day for i in stands if i.state == 'done'), default=None))
 
@@ -63,7 +63,7 @@ def effort(
     parts:dict, # part of the day to its columns
 )->dict: # part to pomodoros planned and spent; empty where none were spent
     "Plan against reality, in pomodoros."
-    items = [i for i in plan.items if i.week == week and i.day and i.column != BACKLOG]
+    items = [i for i in plan.in_week(week) if i.column != BACKLOG]
     found = {p: [(i.planned or 0, i.spent or 0) for i in items if part_of(i, parts) == p] for p in parts}
     sums = {p: tuple(map(sum, zip(*pairs))) for p, pairs in found.items() if pairs}
     return {p: pair for p, pair in sums.items() if any(pair)} if any(spent for _, spent in sums.values()) else {}
@@ -112,7 +112,7 @@ def item_data(
     item:Item, # an item
 )->dict: # ready for JSON
     "An item as data."
-    return {k: str(v) if isinstance(v, dt.date) else v for k, v in asdict(item).items() if v not in (None, '') and k != 'line'}
+    return {k: str(v) if isinstance(v, dt.date) else v for k, v in item._asdict().items() if v not in (None, '') and k != 'line'}
 
 def leftover_data(
     left:Leftover, # something in the backlog
