@@ -125,6 +125,7 @@ def test_the_site_is_built_whatever_is_damaged(name, old, new, title, blog, caps
     err = capsys.readouterr().err
     assert f'nbs/{name}' in err and 'Traceback' not in err
     where = {'plan.csv': 'plan.html', 'references.bib': 'reading.html', 'goals.yml': 'weeks/1.html'}[name]
+    assert name != 'plan.csv' or 'or <code>week 1</code>; in a spreadsheet' in page(blog, where)
     assert title in words(page(blog, where)) and 'callout-warning' in page(blog, where) and 'It is 45' in words(page(blog, 'weeks/1.html' if name != 'references.bib' else 'posts/adding.html'))
     assert check_site(blog/'_site') == []
     assert main(['build', '--strict']) == 1

@@ -111,6 +111,8 @@ _SIGNS = dict(open='○', done='●', moved='→', dropped='✕')
 
 def _text(words): return html.escape(str(words)).replace('`', '&#96;')
 
+def _quoted(words): return re.sub('&#96;(.+?)&#96;', r'<code>\1</code>', _text(words))
+
 def _raw(text): return f'```{{=html}}\n{text}\n```\n'
 
 def _day(d, year=False): return f'{d.day} {d:%B}' + (f' {d.year}' if year else '')
@@ -147,7 +149,7 @@ def notice(
     lines = course.faults.get(what)
     if not lines: return ''
     name = dict(plan='plan', readings='reading list', goals='list of goals')[what]
-    listed = ''.join(f'<li>{_text(l)}</li>' for l in lines[:20]) + (f'<li>and {len(lines) - 20} more</li>' if len(lines) > 20 else '')
+    listed = ''.join(f'<li>{_quoted(l)}</li>' for l in lines[:20]) + (f'<li>and {len(lines) - 20} more</li>' if len(lines) > 20 else '')
     box = _raw(f'<ul class="faults">{listed}</ul>')
     return f'::: {{.callout-warning title="The {name} cannot be shown"}}\nThere is a slip in the file that it is made from, and until that is mended this place stays empty.\n\n{box}:::\n'
 

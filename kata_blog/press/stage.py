@@ -302,7 +302,7 @@ def _front(note, is_post, record):
     "Front matter as the page needs it."
     kata = dict(note.front.get('kata') or {}) if isinstance(note.front.get('kata'), dict) else {}
     for key in ('profiles', 'publish', 'needs'): kata.pop(key, None)
-    if note.module: kata['module'] = f'kata_blog.{note.module}'
+    if module := note.module or kata.get('module'): kata['module'] = f'kata_blog.{module}'
     if is_post: kata |= {'post': True, **({'profile': record['profile']} if record else {})}
     front = {'title': note.title} | note.front | _in_order(note.front.get('listing'))
     return front | {'kata': kata} if kata else {k: v for k, v in front.items() if k != 'kata'}
