@@ -145,6 +145,15 @@ def test_an_author_may_write_a_week_himself(blog):
     assert build(blog).problems == []
     assert 'In my words.' in page(blog, 'weeks/1.html') and 'Add up' in page(blog, 'weeks/1.html')
 
+def test_a_page_with_a_place_for_comments_has_them_where_the_blog_has(blog):
+    (blog/'nbs'/'questions.md').write_text('---\ntitle: Questions\n---\n\nWhat do you think?\n\n::: {.comments}\n:::\n')
+    build(blog)
+    assert 'Comments are not open here yet' in page(blog, 'questions.html') and 'giscus' not in page(blog, 'questions.html')
+    edit(blog/'settings.ini', 'title = A\n', 'title = A\nrepository = me/it\ncomments = R_1, DIC_2\n')
+    build(blog)
+    assert 'Comments are not open' not in page(blog, 'questions.html') and 'data-repo="me/it" data-repo-id="R_1" data-category-id="DIC_2"' in page(blog, 'questions.html')
+    assert 'giscus' not in page(blog, 'syllabus.html')
+
 def test_a_draft_is_on_the_map_without_a_link(blog):
     path = blog/'nbs/posts/02_using.ipynb'
     path.write_text(path.read_text().replace('title: Using', 'title: Using\\ndraft: true'))

@@ -63,6 +63,12 @@ class Course:
         address = f'posts/{stem}.html'
         return up + address if address in self.addresses else ''
 
+    def takes_comments(self,
+        path:PurePosixPath, # a note, below `nbs/`
+    )->bool: # True where it has a place for them
+        "Whether readers shall comment below a page that is no post."
+        return any(m[1] == 'comments' for c in self.notes[path].cells for m in _PLACE.finditer(c.source))
+
 def _weeks_of(goals, planned):
     "The first week that names each planned post."
     found = {}
@@ -93,7 +99,7 @@ def read_course(
 )->Course: # what is known
     "Read all that the pages of the course are made from."
     posts = [n for p, n in sorted(notes.items()) if p.parent == PurePosixPath('posts')]
-    course = Course(Path(root), settings.parts, notes, set(shown), records, map_posts(root, posts, library), title=f'{settings.title}: plan' if settings.title else 'Plan', comments=bool(settings.comments))
+    course = Course(Path(root), settings.parts, notes, set(shown), records, map_posts(root, posts, library), title=f'{settings.title}: plan' if settings.title else 'Plan', comments=bool(settings.giscus))
     for what, read in dict(plan=_plan, readings=_readings, goals=_goals).items():
         try: read(course, settings.first_monday)
         except PlanError as e: course.faults[what] = list(e.faults)
