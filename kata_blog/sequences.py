@@ -115,9 +115,12 @@ class SequenceNet(nn.Module):
     )->Tensor: # (b, channels*patches, width), one channel after the other
         "Frames as patches that know when and where they are."
         _check_frames(self, f)
-        x = self.stem(((f - self.mean)/self.sd).flatten(0, 1))
-        x = x.unflatten(0, f.shape[:2]).transpose(2, 3)  # (b, channels, patches, width)
-        if hidden is not None: x = torch.where(hidden.view(*x.shape[:3], 1), self.gap, x)
+        x = (f - self.mean)/self.sd
+        if hidden is not None:  # hidden from the stem too, which would tell the neighbours
+            hidden = hidden.unflatten(1, (f.shape[1], -1))
+            x = x.masked_fill(hidden.repeat_interleave(self.patch, 2)[:, :, None], 0)
+        x = self.stem(x.flatten(0, 1)).unflatten(0, f.shape[:2]).transpose(2, 3)  # (b, channels, patches, width)
+        if hidden is not None: x = torch.where(hidden[..., None], self.gap, x)
         return (x + sinusoids(*x.shape[2:]).to(x) + self.where(self.codes)[:, None]).flatten(1, 2)
 
     def leave_out(self,
