@@ -24,6 +24,8 @@ from .train import Batches, accuracy, fit_model, place, predict_all, seed_all, t
 # %% ../nbs/posts/06_sequences.ipynb #5e900007
 BRAIN = Frames(rate=160, window=160, step=40, n_mels=8, low_hz=6., high_hz=32.) # one second, four times a second; eight bands of mu and beta
 
+SITES = ('FC3', 'FCz', 'FC4', 'C3', 'C1', 'Cz', 'C2', 'C4', 'CP3', 'CPz', 'CP4') # over the motor cortex of both sides
+
 @dataclass(frozen=True)
 class Config:
     "Everything that decides how a network is trained and on what."
@@ -35,7 +37,9 @@ class Config:
     patch:int=4 # frames in a patch
     dropout:float=0.1 # of what each part of a block adds, while training
     hide:float=0.3 # part of the patches that is left out at each step of training
-    neighbours:int=4 # electrodes that are averaged and taken away (`laplacian`); 0: as recorded
+    noise:float=0. # standard deviations by which the power of a whole band at a place is off, while training
+    sites:tuple=SITES # electrodes
+    neighbours:int=4 # how many are averaged and taken away from each (`laplacian`); 0: as recorded
     space:bool=True # whether a patch knows the place of its electrode
     mirror:bool=False # whether half of the trials are seen with left and right exchanged
     unlabelled:tuple=() # runs for masked pretraining; those of the task are left out
@@ -50,14 +54,12 @@ class Config:
     seed:int=0 # of the weights, the order and the augmentation
 
 # %% ../nbs/posts/06_sequences.ipynb #5e900011
-SITES = tuple('FC5 FC3 FC1 FCz FC2 FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CP1 CPz CP2 CP4 CP6'.split()) # over the motor cortex of both sides
-
 def make_local(
     trials:Trials, # of all electrodes
-    neighbours:int=4, # see `laplacian`; 0: as recorded
-)->Trials: # of the electrodes in `SITES`
+    config:Config=Config(), # its `sites` and `neighbours` are used
+)->Trials: # of these electrodes
     "What the network gets of an EEG: electrodes over the motor cortex, each against its neighbours."
-    return laplacian(trials, SITES, neighbours) if neighbours else trials.pick(SITES)
+    return laplacian(trials, config.sites, config.neighbours) if config.neighbours else trials.pick(config.sites)
 
 # %% ../nbs/posts/06_sequences.ipynb #5e900031
 def place_codes(
@@ -78,12 +80,12 @@ class SequenceNet(nn.Module):
         positions:Tensor, # of the channels (channels, 3), metres
         frames:Frames=Frames(), # how a wave becomes frames
         n_classes:int=10, # logits that come out
-        config:Config=Config(), # its `width`, `depth`, `patch`, `dropout`, `hide` and `space` are used
+        config:Config=Config(), # its `width`, `depth`, `patch`, `dropout`, `hide`, `noise` and `space` are used
     ):
         super().__init__()
         if len(channels) != len(positions): raise ShapeError(f'SequenceNet: {len(channels)} channels and {len(positions)} positions; needs one for each')
         width, bands = config.width, frames.n_mels
-        self.channels, self.frames, self.patch, self.hide = tuple(channels), frames, config.patch, config.hide
+        self.channels, self.frames, self.patch, self.hide, self.noise = tuple(channels), frames, config.patch, config.hide, config.noise
         self.register_buffer('codes', place_codes(positions)*config.space)
         self.register_buffer('mean', torch.zeros(len(channels), bands, 1)); self.register_buffer('sd', torch.ones(len(channels), bands, 1))
         self.stem = nn.Sequential(nn.Conv1d(bands, width, 3, padding=1), nn.GELU(), nn.Conv1d(width, width, config.patch, stride=config.patch))
@@ -116,6 +118,7 @@ class SequenceNet(nn.Module):
         "Frames as patches that know when and where they are."
         _check_frames(self, f)
         x = (f - self.mean)/self.sd
+        if self.training and self.noise: x = x + self.noise*torch.randn_like(x[..., :1])
         if hidden is not None:  # hidden from the stem too, which would tell the neighbours
             hidden = hidden.unflatten(1, (f.shape[1], -1))
             x = x.masked_fill(hidden.repeat_interleave(self.patch, 2)[:, :, None], 0)
@@ -206,14 +209,14 @@ class Filler(nn.Module):
         return ((guess - target).square().mean(2)*hidden).sum(1)/hidden.sum(1).clamp(min=1)
 
 def load_stretches(
-    config:Config, # its `unlabelled`, `task`, `data`, `neighbours` and `frames` are used
+    config:Config, # its `unlabelled`, `task`, `data`, `sites`, `neighbours` and `frames` are used
 )->Tensor: # frames (n, channels, bands, 12), three seconds each, one after the other
     "Stretches without labels, of all runs but those of the task."
     def one(run):
         raw = read_run(1, run, config.data).pick('eeg')
         x = torch.tensor(1e6*raw.get_data(), dtype=torch.float32)[None]
         whole = Trials(x, torch.zeros(1), torch.tensor([run]), torch.ones(1), ('',), tuple(raw.ch_names), find_positions(raw.info), raw.info['sfreq'], 0.)
-        return log_mel(make_local(whole, config.neighbours).x[0], config.frames).unfold(2, 12, 12).permute(2, 0, 1, 3)
+        return log_mel(make_local(whole, config).x[0], config.frames).unfold(2, 12, 12).permute(2, 0, 1, 3)
     return torch.cat([one(run) for run in config.unlabelled if run not in TASKS[config.task][0]])
 
 def _mean(error, y): return error.mean()
@@ -270,7 +273,7 @@ def train_brain(
 )->dict: # `logits` (trials, classes), each from a network that has not seen the trial's run
     "Pretrain once where there are `unlabelled` runs, and train one network for each run that is left out."
     seed_all(config.seed)
-    trials = make_local(load_trials(1, config.task, config.data), config.neighbours)
+    trials = make_local(load_trials(1, config.task, config.data), config)
     start = None
     if config.unlabelled:
         start = SequenceNet(trials.channels, trials.positions, config.frames, len(trials.classes), config)

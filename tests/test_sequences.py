@@ -38,7 +38,7 @@ def net(trials):
     local = make_local(trials)
     return SequenceNet(SITES, local.positions, BRAIN, 2, small).eval()
 
-def frames(n=2, t=12, seed=0): return torch.randn(n, 21, 8, t, generator=torch.Generator().manual_seed(seed))
+def frames(n=2, t=12, seed=0): return torch.randn(n, 11, 8, t, generator=torch.Generator().manual_seed(seed))
 
 # --- places
 
@@ -58,12 +58,12 @@ def test_channels_without_a_position_are_named():
 
 def test_local_is_the_laplacian_of_the_EEG_post(trials):
     assert torch.equal(make_local(trials).x, laplacian(trials, SITES).x)
-    assert torch.equal(make_local(trials, 0).x, trials.pick(SITES).x)
+    assert torch.equal(make_local(trials, replace(small, neighbours=0)).x, trials.pick(SITES).x)
 
 def test_the_opposite_of_the_opposite_is_itself():
     opposite = mirror_sites(SITES)
-    assert torch.equal(opposite[opposite], torch.arange(21))
-    assert [SITES[opposite[SITES.index(s)]] for s in ('C3', 'FC6', 'Cz', 'CP1')] == ['C4', 'FC5', 'Cz', 'CP2']
+    assert torch.equal(opposite[opposite], torch.arange(11))
+    assert [SITES[opposite[SITES.index(s)]] for s in ('C3', 'FC4', 'Cz', 'CP3')] == ['C4', 'FC3', 'Cz', 'CP4']
 
 # --- the network
 
@@ -72,9 +72,9 @@ def test_patches_are_made_one_by_one(net):
     f = frames()
     net.standardise_(frames(20, seed=1)*3 + 5)
     with torch.no_grad():
-        got = net.patches(f).unflatten(1, (21, 3))
+        got = net.patches(f).unflatten(1, (11, 3))
         conv1, _, conv2 = net.stem
-        for c in (0, 9, 20):
+        for c in (0, 6, 10):
             x = F.pad((f[:, c] - net.mean[c])/net.sd[c], (1, 1))
             x = F.gelu(torch.stack([torch.einsum('bnk,onk->bo', x[..., i:i + 3], conv1.weight) + conv1.bias for i in range(12)], 2))
             for p in range(3):
@@ -83,7 +83,7 @@ def test_patches_are_made_one_by_one(net):
                 assert torch.allclose(got[:, c, p], want, atol=1e-5)
 
 def test_standardised_frames_have_mean_0_and_spread_1(net):
-    f = frames(50)*torch.rand(21, 8, 1)*4 + 7
+    f = frames(50)*torch.rand(11, 8, 1)*4 + 7
     net.standardise_(f)
     x = (f - net.mean)/net.sd
     assert x.mean((0, 3)).abs().max() < 1e-4 and (x.std((0, 3)) - 1).abs().max() < 1e-4
@@ -93,8 +93,8 @@ def test_a_silent_band_gives_no_infinity(net):
     assert net.standardise_(f)(f).isfinite().all()
 
 def test_shuffled_channels_change_nothing_when_their_places_are_told(net):
-    order = torch.randperm(21, generator=torch.Generator().manual_seed(2))
-    at = torch.rand(21, 3)/10
+    order = torch.randperm(11, generator=torch.Generator().manual_seed(2))
+    at = torch.rand(11, 3)/10
     one, two = SequenceNet(SITES, at, BRAIN, 2, small).eval(), SequenceNet([SITES[i] for i in order], at[order], BRAIN, 2, small).eval()
     two.load_state_dict({**one.state_dict(), 'codes': two.codes})
     with torch.no_grad():
@@ -106,44 +106,53 @@ def test_without_space_every_place_is_the_same(trials):
     with torch.no_grad(): assert torch.allclose(flat(frames()), flat(frames().flip(1)), atol=1e-5)
 
 def test_patches_that_are_left_out_are_left_out(net):
-    x = torch.arange(63.)[None, :, None].expand(2, 63, 16)
+    x = torch.arange(33.)[None, :, None].expand(2, 33, 16)
     kept = net.leave_out(x)[..., 0]
-    assert kept.shape == (2, 44) and all(len(row.unique()) == 44 for row in kept)  # 63 less three tenths
+    assert kept.shape == (2, 23) and all(len(row.unique()) == 23 for row in kept)  # 33 less three tenths
     assert not torch.equal(kept[0].sort()[0], kept[1].sort()[0])
+
+def test_noise_moves_whole_bands_and_only_in_training(net):
+    net.noise = 0.5
+    with torch.no_grad():
+        quiet = net.patches(frames())
+        assert torch.equal(quiet, net.patches(frames()))
+        torch.manual_seed(1); moved = net.train().patches(frames())
+        torch.manual_seed(1); want = net.eval().patches(frames() + 0.5*torch.randn(2, 11, 8, 1))
+    assert torch.allclose(moved, want, atol=1e-5) and not torch.allclose(moved, quiet, atol=0.01)
 
 def test_evaluation_leaves_nothing_out(net):
     with torch.no_grad(): assert torch.equal(net(frames()), net(frames()))
     net.train()
     with torch.no_grad(): assert not torch.equal(net(frames()), net(frames()))
 
-@pytest.mark.parametrize('shape', [(21, 8, 12), (2, 20, 8, 12), (2, 21, 7, 12), (2, 21, 8, 3)])
+@pytest.mark.parametrize('shape', [(11, 8, 12), (2, 10, 8, 12), (2, 11, 7, 12), (2, 11, 8, 3)])
 def test_frames_of_another_shape_are_refused(net, shape):
-    with pytest.raises(ShapeError, match='21 channels, 8 bands, 4 frames or more.*listen makes them'): net(torch.zeros(shape))
+    with pytest.raises(ShapeError, match='11 channels, 8 bands, 4 frames or more.*listen makes them'): net(torch.zeros(shape))
 
 def test_a_position_for_each_channel():
     with pytest.raises(ShapeError, match='2 channels and 3 positions'): SequenceNet(['a', 'b'], torch.zeros(3, 3))
 
 # --- the door
 
-waves = torch.randn(2, 21, 640)
+waves = torch.randn(2, 11, 640)
 
 @pytest.mark.parametrize('x, channels, rate, error, says', [
-    (waves[:, 1:], SITES[1:], 160, DataError, r"channels \['FC5'\] are missing of the 21.*interpolate_bads"),
-    (torch.randn(2, 22, 640), (*SITES, 'Oz'), 160, DataError, r"channels \['Oz'\] are not among.*Trials.pick\(net.channels\)"),
-    (waves, (*SITES[:19], SITES[20], SITES[19]), 160, DataError, 'another order than in training, number 19 is CP6 and was CP4.*pick'),
+    (waves[:, 1:], SITES[1:], 160, DataError, r"channels \['FC3'\] are missing of the 11.*interpolate_bads"),
+    (torch.randn(2, 12, 640), (*SITES, 'Oz'), 160, DataError, r"channels \['Oz'\] are not among.*Trials.pick\(net.channels\)"),
+    (waves, (*SITES[:9], SITES[10], SITES[9]), 160, DataError, 'another order than in training, number 9 is CP4 and was CPz.*pick'),
     (waves, SITES, 250, DataError, r'250 samples a second, and it was trained at 160.*raw.resample\(160\)'),
-    (waves[0], SITES, 160, ShapeError, r'got waves \(21, 640\).*x\[None\]'),
-    (waves[:, :20], SITES, 160, ShapeError, r'\(2, 20, 640\).*21 channels'),
+    (waves[0], SITES, 160, ShapeError, r'got waves \(11, 640\).*x\[None\]'),
+    (waves[:, :10], SITES, 160, ShapeError, r'\(2, 10, 640\).*11 channels'),
     (waves.long(), SITES, 160, ShapeError, 'needs floats'),
     (waves[..., :120], SITES, 160, ShapeError, r'120 samples \(0.75 s\) are shorter than one patch, which takes 121'),
-    (torch.full((1, 21, 640), torch.nan), SITES, 160, DataError, 'not finite.*find_faults')])
+    (torch.full((1, 11, 640), torch.nan), SITES, 160, DataError, 'not finite.*find_faults')])
 def test_what_is_not_of_the_kind_is_named(net, x, channels, rate, error, says):
     with pytest.raises(error, match=says) as e: net.listen(x, channels, rate)
     assert str(e.value).startswith('SequenceNet: ')
 
 def test_the_shortest_wave_makes_one_patch(net):
     f = net.listen(waves[..., :121], SITES, 160)
-    assert f.shape == (2, 21, 8, 4) and net(f).shape == (2, 2)
+    assert f.shape == (2, 11, 8, 4) and net(f).shape == (2, 2)
 
 def test_a_microphone_is_a_channel_without_a_name():
     ear = SequenceNet([''], torch.zeros(1, 3)).eval()
@@ -154,9 +163,9 @@ def test_a_microphone_is_a_channel_without_a_name():
 
 def test_what_is_hidden_cannot_be_seen(net):
     "Neither by the patch itself nor through the stem of its neighbours."
-    hidden = torch.zeros(2, 63, dtype=torch.bool); hidden[:, [1, 40, 41, 62]] = True
+    hidden = torch.zeros(2, 33, dtype=torch.bool); hidden[:, [1, 19, 20, 32]] = True
     f, other = frames(), frames()
-    for n in (1, 40, 41, 62): other[:, n//3, :, n % 3*4:n % 3*4 + 4] += 10
+    for n in (1, 19, 20, 32): other[:, n//3, :, n % 3*4:n % 3*4 + 4] += 10
     with torch.no_grad():
         assert torch.equal(net.patches(f, hidden), net.patches(other, hidden))
         assert not torch.equal(net.patches(f), net.patches(other))
@@ -170,9 +179,9 @@ def test_a_guess_of_the_mean_is_wrong_by_one(net):
 def test_a_perfect_guess_is_not_wrong(net, monkeypatch):
     "The target in the order of the patches: channel, then time, each band after band."
     f = frames(3)
-    want = torch.stack([f[:, c, :, 4*p:4*p + 4].flatten(1) for c in range(21) for p in range(3)], 1)
+    want = torch.stack([f[:, c, :, 4*p:4*p + 4].flatten(1) for c in range(11) for p in range(3)], 1)
     net.fill = torch.nn.Identity()
-    monkeypatch.setattr(net, 'stack', lambda x: want)
+    monkeypatch.setattr(net.stack, 'forward', lambda x: want)
     assert Filler(net)(f).abs().max() < 1e-9
 
 def test_pretraining_learns_what_channels_share(net):
@@ -183,18 +192,18 @@ def test_pretraining_learns_what_channels_share(net):
 
 def test_runs_of_the_task_are_not_among_the_stretches():
     f = load_stretches(replace(small, task='executed left or right', unlabelled=(1, 2, 3, 7)))
-    assert f.shape == (2*20, 21, 8, 12)  # a minute of rest, twice: 240 frames each
+    assert f.shape == (2*20, 11, 8, 12)  # a minute of rest, twice: 240 frames each
 
 # --- trials
 
 def test_trials_begin_anywhere_in_the_first_second():
-    f = torch.arange(21.).expand(400, 21, 8, 21)
+    f = torch.arange(21.).expand(400, 11, 8, 21)
     x, y = sequences._vary(f, torch.zeros(400).long(), 0, small, None, False)
     assert set(x[:, 0, 0, 0].tolist()) == {4., 5., 6., 7., 8.} and torch.equal(x[:, 0, 0, -1] - x[:, 0, 0, 0], torch.full((400,), 11.))
 
 @pytest.mark.parametrize('swaps', [True, False])
 def test_another_side_is_another_hand_and_the_same_feet(swaps):
-    f = torch.arange(21.)[:, None, None].expand(200, 21, 8, 21)
+    f = torch.arange(11.)[:, None, None].expand(200, 11, 8, 21)
     x, y = sequences._vary(f, torch.zeros(200).long(), 0, replace(small, mirror=True), mirror_sites(SITES), swaps)
     turned = x[:, SITES.index('C3'), 0, 0] == SITES.index('C4')
     assert 60 < turned.sum() < 140 and torch.equal(y, turned.long()*swaps)
@@ -216,7 +225,7 @@ def test_a_pretrained_start_is_used_and_not_changed(trials):
 
 def test_other_channels_are_refused_at_the_test_too(trials):
     predict = fit_brain(make_local(trials), small)
-    with pytest.raises(ShapeError, match='21 channels'): predict(trials.x)
+    with pytest.raises(ShapeError, match='11 channels'): predict(trials.x)
 
 def test_a_seed_decides_everything(trials, monkeypatch):
     monkeypatch.setattr(sequences, 'load_trials', lambda *a: trials)
