@@ -32,7 +32,7 @@ def pick_posts(
 
 def _root(args):
     "The project, with what a killed command left in it put right."
-    from kata_blog.press.note import find_root
+    from kata_blog.press.files import find_root
     from kata_blog.press.record import mend_records
     root = find_root(getattr(args, 'folder', None) or '.')
     mend_records(root)
@@ -311,7 +311,7 @@ def _plan_words(p):
 
 def _plan(args):
     import datetime as dt
-    from kata_blog.press.note import find_root
+    from kata_blog.press.files import find_root
     from kata_blog.press.plan import edit_plan, read_plan
     from kata_blog.press.settings import read_settings
     from kata_blog.press.week import item_data, read_day

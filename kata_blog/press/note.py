@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['read_directives', 'Cell', 'Note', 'page_stem', 'outputs_fault', 'cells_of', 'read_note', 'parameters_cell',
-           'parameters', 'profiles', 'with_parameters', 'parse_imports', 'find_root', 'note_paths', 'post_paths']
+           'parameters', 'profiles', 'with_parameters', 'parse_imports', 'note_paths', 'post_paths']
 
 # %% ../../nbs/press/00_note.ipynb #f50ee693
 import ast, copy, datetime, difflib, re
@@ -305,15 +305,6 @@ def parse_imports(
     return list(dict.fromkeys(found))
 
 # %% ../../nbs/press/00_note.ipynb #bc4fee70
-def find_root(
-    start:str|Path='.', # a folder or file inside the project
-)->Path: # the folder that holds `_quarto.yml`
-    "The project that `start` lies in."
-    start = Path(start).resolve()
-    for folder in (start, *start.parents):
-        if (folder/'_quarto.yml').is_file(): return folder
-    raise NoteError(f'{start}: neither it nor a folder above it holds a _quarto.yml; run this inside a project')
-
 def note_paths(
     root:str|Path, # the project's folder
 )->list: # paths of all notes, sorted

@@ -16,7 +16,11 @@ from .files import alone
 from .claims import Problem, shown_path
 from .note import page_stem, read_note
 from .pandoc import THEME, Body, Draft, Pandoc, picture_facts, print_note
-from .stage import Page, Staged, day, is_local, stage, sync
+from .feed import Entry, atom, feed_paths, rss, sitemap
+from .listing import Item, day, kata_of, slug
+from .search import search_script, sections
+from .share import head_facts
+from .stage import SITE_COVER, Page, Staged, is_local, stage, sync
 from .stale import status
 
 # %% ../../nbs/press/07_render.ipynb #c50694e6
@@ -113,7 +117,7 @@ class Finisher:
         staged:Staged, # a staged project
         made:dict, # path on the site to bytes, of pictures that cells stored
     ):
-        self.staged, self.made, self.files = staged, made, {}
+        self.staged, self.made, self.files, self.bodies = staged, made, {}, {}
         self.pages = {p.path: p.address for p in staged.pages}
 
     def content(self,
@@ -140,6 +144,14 @@ class Finisher:
         if 'ground-' not in rest and facts.get('ground') == 'light':
             rest = re.sub(r'class="', 'class="ground-light ', rest, count=1) if 'class="' in rest else rest + ' class="ground-light"'
         return rest + ('' if 'loading=' in rest else ' loading="lazy"')
+
+    def body(self,
+        printed, # a `Printed` page
+    )->str: # its text, with addresses that hold
+        "A page's text, finished once."
+        at = printed.page.address
+        if at not in self.bodies: self.bodies[at] = self.finish(printed.body.html, printed.page)
+        return self.bodies[at]
 
     def finish(self,
         text:str, # HTML of a page
@@ -187,7 +199,7 @@ def card(
     "What a listing says of a page."
     front, thumb = printed.page.front, _thumbnail(printed, finisher)
     return {'title': str(front.get('title') or printed.page.path.stem), 'description': front.get('description') or '', 'href': _relative(printed.page.address, page),
-            'week': (front.get('kata') or {}).get('week'), 'categories': _list(front.get('categories')), 'minutes': minutes(printed.words), **_date(front),
+            'week': kata_of(front).get('week'), 'pinned': bool(kata_of(front).get('pinned') or front.get('sticky_rank')), 'categories': _list(front.get('categories')), 'minutes': minutes(printed.words), **_date(front),
             **thumb, 'image': _relative(thumb['path'], page) if thumb else '', 'ground': thumb.get('ground', 'other')}
 
 def _chosen(listing, page, printed):
@@ -198,6 +210,8 @@ def _chosen(listing, page, printed):
         return any(fnmatch.fnmatch(name, w if re.search(r'[*?]|\.\w+$', w) else f'{w.strip("/")}/*') for w in wanted)
     return [p for p in printed if p.page is not page and matches(p)]
 
+def _comparable(value): return (0, value, '') if isinstance(value, (int, float)) else (1, 0, str(value))
+
 def _sorted(chosen, sort):
     "Ordered by one or more `field asc|desc`; ties by path, so that the order never hangs on the file system."
     chosen = sorted(chosen, key=lambda p: str(p.page.path))  # as Quarto does
@@ -205,7 +219,7 @@ def _sorted(chosen, sort):
         name, _, way = rule.partition(' ')
         have = [p for p in chosen if p.page.front.get(name) is not None]
         lack = [p for p in chosen if p.page.front.get(name) is None]
-        chosen = sorted(have, key=lambda p: str(p.page.front[name]), reverse=way.strip() == 'desc') + lack
+        chosen = sorted(have, key=lambda p: _comparable(p.page.front[name]), reverse=way.strip() == 'desc') + lack
     return chosen
 
 def listings(
@@ -229,7 +243,7 @@ def listings(
 TRACE = 'M3 17h5l3-8 5 16 4-13 2.5 5H29'  # a pulse on a flat line: the mark of the site
 
 # before anything is painted: the reader's choice of theme, so that nothing flashes
-_EARLY = "try{const t=localStorage.getItem('theme');if(t)document.documentElement.dataset.theme=t}catch{}"
+_EARLY = "document.documentElement.classList.add('js');try{const t=localStorage.getItem('theme');if(t)document.documentElement.dataset.theme=t}catch{}"
 
 def _icon():
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#b4431f"/><path d="{TRACE}" fill="none" stroke="#fff" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round"/></svg>'
@@ -289,23 +303,48 @@ def _nav_problems(staged):
 def _page_facts(printed, staged):
     "What the template says about one page."
     page, front, s = printed.page, printed.page.front, staged.settings
-    kata, toc = front.get('kata') or {}, toc_tree(printed.body.headings, int(printed.options.get('toc-depth') or 3))
-    source = f'https://github.com/{s.repository}/blob/{s.branch}/{_below(page.source)}' if s.repository and page.is_post else ''
+    kata, toc = kata_of(front), toc_tree(printed.body.headings, int(printed.options.get('toc-depth') or 3))
     home, author = page.address == PurePosixPath('index.html'), front.get('author') if isinstance(front.get('author'), str) else ''
+    has = {p.address for p in staged.pages}
+    chips = [{'text': c, 'href': _relative(at, page) if at in has else ''} for c in _list(front.get('categories')) for at in [PurePosixPath('categories')/f'{slug(c)}.html']]
     facts = {'title': str(front.get('title') or page.path.stem), 'subtitle': front.get('subtitle'), 'description': front.get('description'), 'kind': 'home' if home else 'post' if page.is_post else 'plain',
              'week': kata.get('week'), 'module': kata.get('module'), 'author': author, 'minutes': minutes(printed.words), 'is_post': page.is_post,
-             'categories': _list(front.get('categories')), 'source': source, 'toc': toc if printed.options.get('toc') and len(printed.body.headings) > 1 and not home else [], **_date(front),
+             'categories': chips, 'toc': toc if printed.options.get('toc') and len(printed.body.headings) > 1 and not home else [], **_date(front),
+             'head': _head(page, staged), 'feeds': _feeds_of(page, staged), 'comments': _giscus(front), 'canonical': _canonical(page, s),
              'base': urllib.parse.urlsplit(s.address).path.rstrip('/') + '/' if page.address == PurePosixPath('404.html') and s.address else ''}
     return facts | {'facts': any(facts[k] for k in ('date', 'author', 'is_post', 'module', 'categories'))}
 
-def _below(source):
-    "The author's file as the repository names it."
-    parts = source.parts
-    return '/'.join(parts[parts.index('nbs'):]) if 'nbs' in parts else source.name
+def _canonical(page, settings): return f'{settings.address}/{page.address}'.removesuffix('index.html') if settings.address and page.address.name != '404.html' else ''
+
+def _head(page, staged):
+    "What a page says of itself to networks; pictures lie where the page can find them where the site has no address yet."
+    s = staged.settings
+    picture = page.cover or (SITE_COVER if SITE_COVER in staged.covers else None)
+    facts = head_facts(page.front, page.address, s, picture, str(staged.config.get('lang') or 'en'))
+    if picture and not s.address: facts['og:image'] = _relative(picture, page)
+    return facts
+
+def _has_feed(page): return page.address == PurePosixPath('index.html') or page.address.parent == PurePosixPath('categories')
+
+def _feeds_of(page, staged):
+    "The feeds that a page leads to: the blog's, and its own where it lists a category."
+    s, home = staged.settings, PurePosixPath('index.html')
+    if not s.title: return []
+    found = []
+    for at in dict.fromkeys([home, *([page.address] if _has_feed(page) else [])]):
+        name = s.title if at == home else f'{s.title}: {page.front.get("title")}'
+        kinds = feed_paths(at) if s.address else {'atom': feed_paths(at)['atom']}
+        found += [{'title': name, 'kind': kind, 'href': _relative(path, page)} for kind, path in kinds.items()]
+    return found
+
+def _giscus(front):
+    "The comments of a page, where the blog has them."
+    found = front.get('comments')
+    return found.get('giscus') if isinstance(found, dict) else None
 
 def _unresolved(printed):
     for name in printed.body.unresolved:
-        yield Problem(shown_path(printed.page.source), f"@{name} names no figure, table or equation of the page; mend the reference or give the cell `#| label: {name}`")
+        yield Problem(shown_path(printed.page.source), f"@{name} names no figure, table or equation of the page and no source of its bibliography; mend the reference or give the cell `#| label: {name}`")
 
 def _with_listings(body, found):
     "Each listing in the empty div that bears its name, else at the end."
@@ -324,7 +363,7 @@ def page_html(
     "A whole page."
     page = printed.page
     nav = {side: _nav(staged, page, side) for side in ('left', 'right')}
-    body = _with_listings(finisher.finish(printed.body.html, page), listings(printed, everything, finisher))
+    body = _with_listings(finisher.body(printed), listings(printed, everything, finisher))
     return _templates().get_template('page.html').render(
         site=_site(staged), page=_page_facts(printed, staged), nav=nav, root=up(page.path), body=body, icon=_icon(), trace=TRACE, early=_EARLY)
 
@@ -339,6 +378,48 @@ class Built:
     seconds: float          # the whole build
     refused: bool = False   # a strict build found something: the site is as it was
 
+def _entry(printed, finisher):
+    front, page = printed.page.front, printed.page
+    return Entry(page.address, str(front.get('title') or page.path.stem), str(front.get('description') or ''), str(front.get('date') or ''), str(front.get('date-modified') or ''), _list(front.get('categories')), finisher.body(printed))
+
+def _feeds(printed, staged, finisher):
+    "The feeds of the blog and of each category, as path to content."
+    s, posts = staged.settings, [_entry(p, finisher) for p in printed if p.page.is_post]
+    for page in (p.page for p in printed if s.title and _has_feed(p.page)):
+        category = kata_of(page.front).get('category')
+        mine = [e for e in posts if not category or slug(str(category)) in map(slug, e.categories)]
+        title = f'{s.title}: {page.front.get("title")}' if category else s.title
+        yield feed_paths(page.address)['atom'], atom(mine, page.address, s, title)
+        if s.address: yield feed_paths(page.address)['rss'], rss(mine, page.address, s, title)
+
+def _maps(printed, staged):
+    "The map of the site, once it has an address."
+    s = staged.settings
+    if not s.address: return {}
+    pages = {p.page.address: str(p.page.front.get('date-modified') or p.page.front.get('date') or '') for p in printed if p.page.address.name != '404.html'}
+    return {PurePosixPath('sitemap.xml'): sitemap(pages, s), PurePosixPath('robots.txt'): f'User-agent: *\nAllow: /\nSitemap: {s.address}/sitemap.xml\n'}
+
+def _search(printed):
+    "The words of every page that does not ask to be left out."
+    shown = [p for p in printed if p.page.front.get('search') is not False and not p.page.front.get('search_exclude') and p.page.address.parts[0] != 'categories']
+    return search_script([(str(p.page.address), str(p.page.front.get('title') or p.page.path.stem), str(p.page.front.get('description') or ''), sections(p.body.html)) for p in shown])
+
+_MOVED = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n<link rel="canonical" href="{href}">\n<meta http-equiv="refresh" content="0; url={href}">\n<meta name="robots" content="noindex">\n</head>\n<body>\n<h1>{title}</h1>\n<p>This page has moved: <a href="{href}">{title}</a></p>\n</body>\n</html>\n'
+
+def _aliases(printed, staged):
+    "A page at every address that a note had before; one that another page has now is a problem."
+    taken = {p.address for p in staged.pages}
+    for p in printed:
+        for alias in _list(p.page.front.get('aliases')):
+            at, _ = _local_target(alias, p.page)
+            at = at if at.suffix == '.html' else at/'index.html'
+            if at.parts[:1] == ('..',) or at in taken:
+                staged.problems.append(Problem(shown_path(p.page.source), f"front matter: the alias '{alias}' would be {at}, which {'is another page' if at in taken else 'lies outside the site'}; take it out"))
+                continue
+            taken.add(at)
+            href = _relative(p.page.address, Page(p.page.source, at, {}))
+            yield at, _MOVED.format(title=html.escape(str(p.page.front.get('title') or at.stem)), href=html.escape(href))
+
 def site_files(
     staged:Staged, # a staged project
 )->dict: # path on the site to its content
@@ -350,9 +431,10 @@ def site_files(
         try: files[p.page.address] = page_html(p, printed, staged, finisher)
         except KataError as e: staged.problems.append(_as_problem(p.page, e))
     staged.problems += [*_nav_problems(staged), *(u for p in printed for u in _unresolved(p))]
-    assets = {PurePosixPath('assets')/n: (THEME/n).read_bytes() for n in ('site.css', 'site.js')}
+    files |= {path: text for path, text in _aliases(printed, staged)} | dict(_feeds(printed, staged, finisher)) | _maps(printed, staged)
+    assets = {PurePosixPath('assets')/n: (THEME/n).read_bytes() for n in ('site.css', 'site.js')} | {PurePosixPath('assets/search.js'): _search(printed)}
     first = {PurePosixPath('.nojekyll'): b''}  # GitHub would drop what begins with _; and it says that the folder is a site of ours
-    return first | assets | finisher.files | files  # pages last: a build that is killed leaves no page without what it shows
+    return first | assets | finisher.files | staged.covers | files  # pages last: a build that is killed leaves no page without what it shows
 
 def _site_dir(root, out, config):
     "Where the site goes; never over something that is not a site."
