@@ -229,7 +229,7 @@ def pretrain(
     "Train a network to fill in what is hidden."
     opt = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     fit_model(Filler(net.standardise_(f)), Batches(f, torch.zeros(len(f)), bs=config.bs, shuffle=True, seed=config.seed), opt,
-        epochs=config.fill_epochs, schedule={'lr': triangle(config.lr)}, loss=_mean)
+        epochs=config.fill_epochs, schedule={'lr': triangle(config.lr)}, loss=_mean, amp=False)
     return net
 
 # %% ../nbs/posts/06_sequences.ipynb #5e900052
@@ -262,7 +262,7 @@ def fit_brain(
     vary = partial(_vary, config=config, opposite=mirror_sites(trials.channels), swaps=set(trials.classes) == {'left', 'right'})
     opt = torch.optim.AdamW(net.standardise_(f).parameters(), lr=config.lr, weight_decay=config.weight_decay)
     fit_model(net, Batches(f, trials.y, bs=config.bs, shuffle=True, seed=config.seed, transform=vary), opt, epochs=config.epochs,
-        schedule={'lr': triangle(config.lr)}, loss=partial(F.cross_entropy, label_smoothing=0.1))
+        schedule={'lr': triangle(config.lr)}, loss=partial(F.cross_entropy, label_smoothing=0.1), amp=False)
     def predict(x):
         f = listen(x)
         return torch.stack([predict_all(net, Batches(f[..., i:i + 12], torch.zeros(len(f)), bs=100)).softmax(1) for i in _VIEWS]).mean(0)
