@@ -175,12 +175,32 @@ _COMMANDS['status'] = 'say of each post whether its results still belong to the 
 # %% ../../nbs/press/09_cli.ipynb #cd786d4e
 def _check_words(p):
     p.add_argument('folder', nargs='?')
+    p.add_argument('--external', action='store_true', help='also ask every address outside the site that it links to')
+    p.add_argument('--no-browser', action='store_true', help='do not look at the pages in Chromium, where there is one')
+
+def _printed(root, site, args):
+    "What is wrong with a printed site."
+    from kata_blog.press.browser import browse_site, no_browser
+    from kata_blog.press.cache import Cache
+    from kata_blog.press.check import check_site
+    from kata_blog.press.valid import valid_site
+    cache = Cache(root/'.kata'/'checked')
+    found = [*check_site(site), *valid_site(site, cache)]
+    why = 'not asked for' if args.no_browser else no_browser()
+    if why: print(f'the pages were not looked at in a browser ({why})')
+    else: found += browse_site(site, cache)
+    if not why: cache.sweep()
+    return found + (_outside(root, site) if args.external else [])
+
+def _outside(root, site):
+    from kata_blog.press.outside import check_outside
+    return check_outside(site, root/'.kata'/'outside.json')
 
 def _check(args):
     root = _root(args)
-    from kata_blog.press.check import check_project, check_site
+    from kata_blog.press.check import check_project
     problems, site = list(check_project(root)), root/'_site'
-    if site.is_dir(): problems += check_site(site)
+    if site.is_dir(): problems += _printed(root, site, args)
     else: print('no _site yet: links and pages are checked after `kata build`')
     code, warnings = _print_problems(problems), sum(p.warning for p in problems)
     counts = [f'{n} {what}' + 's' * (n != 1) for n, what in ((len(problems) - warnings, 'problem'), (warnings, 'warning')) if n]
@@ -197,15 +217,36 @@ def _build_words(p):
     p.add_argument('--strict', action='store_true', help='leave the site as it was where a post is not fresh or anything is wrong')
 
 def _build(args):
+    from kata_blog.press.cache import built_before, keep_built, project_key
+    root = _root(args)
+    key = lambda: project_key(root, args.renderer, args.out, args.strict)
+    before = key()
+    if said := built_before(root, before): return _print_built(**said, words='unchanged')
     from kata_blog.press.render import build
-    built = build(_root(args), out=args.out, renderer=args.renderer, strict=args.strict)
+    built = build(root, out=args.out, renderer=args.renderer, strict=args.strict)
     code = _print_problems(built.problems)
-    for name, why in built.left_out: print(f'left out {name}: {why}')
     if built.refused: return print(f'kata build: nothing was printed, for --strict asks for all posts fresh and no problem; {built.site} is as it was', file=sys.stderr) or code
-    print(f'{len(built.pages)} pages in {built.seconds:.1f} s: {built.site}/index.html')
+    said = dict(left_out=built.left_out, pages=len(built.pages), site=str(built.site))
+    _print_built(**said, words=f'in {built.seconds:.1f} s')
+    if not built.problems and key() == before: keep_built(root, before, built.site, said)  # an edit meanwhile may be in or not
     return code
 
+def _print_built(left_out, pages, site, words):
+    for name, why in left_out: print(f'left out {name}: {why}')
+    print(f'{pages} pages {words}: {site}/index.html')
+
 _COMMANDS['build'] = 'print the site', _build, _build_words
+
+def _preview_words(p):
+    p.add_argument('folder', nargs='?', metavar='DIR', help='any folder with a _quarto.yml')
+    p.add_argument('--port', type=int, default=8000, help='where browsers find it (8000)')
+
+def _preview(args):
+    from kata_blog.press.preview import preview_site
+    if not 0 < args.port < 65536: raise UsageError(f'kata preview: --port {args.port}; needed a number from 1 to 65535')
+    preview_site(_root(args), args.port, lambda text: print(text, flush=True))
+
+_COMMANDS['preview'] = 'show the site here, and print it anew when a file changes', _preview, _preview_words
 
 # %% ../../nbs/press/09_cli.ipynb #0b2a38fa
 _SHOW, _EDIT = {}, {}  # name to what it does in words, the function that does it, and the words that it takes
@@ -255,35 +296,42 @@ def _add(draft, args):
     column, day = _asked(find_column, args.column), _asked(read_day, args.on, args.today)
     draft.add(day, column, item)
     if args.important: draft.add(draft.plan.week_of(day), column, f'[ ] {item.text}')
-    return [item]
+    return {item: ''}
 
 def _item(draft, words, args):
     from kata_blog.press.plan import find_item
     return find_item(draft.plan, words, args.today)
 
-def _mark(state):
-    def mark(draft, args):
-        item = _item(draft, args.item, args)
-        draft.mark(item, state, getattr(args, 'spent', None))
-        return [item]
-    return mark
+def _done(draft, args):
+    if args.item: return _marked(draft, args, 'done', args.spent)
+    from kata_blog.press.goals import proofs
+    from kata_blog.press.plan import column_of
+    if args.spent is not None: raise UsageError('kata plan done: --spent belongs to an item; name it')
+    found = proofs(args.root, draft.plan)
+    for p in found: draft.settle(p.item, p.day, column_of(draft.plan, p.item))
+    return {p.item: f', by the {p.by} of {p.day}' for p in found}
+
+def _marked(draft, args, state, spent=None):
+    item = _item(draft, args.item, args)
+    draft.mark(item, state, spent)
+    return {item: ''}
 
 def _move(draft, args):
-    from kata_blog.press.plan import BACKLOG, PlanError, backlog, find_column
+    from kata_blog.press.plan import BACKLOG, PlanError, column_of, find_column
     from kata_blog.press.week import read_day
     item, day = _item(draft, args.item, args), _asked(read_day, args.to, args.today)
-    column = _asked(find_column, args.column) if args.column else next((l.column for l in backlog(draft.plan) if l.item == item), item.column)
+    column = _asked(find_column, args.column) if args.column else column_of(draft.plan, item)
     if column == BACKLOG: raise PlanError(f'{item.text!r} came into the backlog from no column; name the one it goes to: --column reading')
     draft.move(item, day, column)
-    return [item]
+    return {item: ''}
 
 _WHICH = dict(metavar='ITEM', help='its number in `kata plan today`, or some of its words')
 _EDIT['add'] = 'plan something', _add, {'column': dict(help='its name or its beginning: reading, prog'), 'text': dict(help='as "BERT {2p} [@devlin2019]"'),
     '--on': dict(default='today', metavar='DAY'), '--important': dict(action='store_true', help='it is the most important thing of its week')}
-_EDIT['done'] = 'say that something is done', _mark('done'), {'item': _WHICH, '--spent': dict(type=int, metavar='P', help='pomodoros that it took')}
+_EDIT['done'] = 'say that something is done; without ITEM, enter what a record or a commit has done', _done, {'item': _WHICH | dict(nargs='?'), '--spent': dict(type=int, metavar='P', help='pomodoros that it took')}
 _EDIT['move'] = 'put something on another day', _move, {'item': _WHICH, 'to': dict(metavar='DAY', help='2026-11-23, tomorrow, mon'), '--column': dict(metavar='C')}
-_EDIT['drop'] = 'say that something will not be done', _mark('dropped'), {'item': _WHICH}
-_EDIT['rollover'] = 'put what earlier days left open into the backlog', lambda draft, args: draft.rollover(args.today), {}
+_EDIT['drop'] = 'say that something will not be done', lambda draft, args: _marked(draft, args, 'dropped'), {'item': _WHICH}
+_EDIT['rollover'] = 'put what earlier days left open into the backlog', lambda draft, args: dict.fromkeys(draft.rollover(args.today), ''), {}
 
 # %% ../../nbs/press/09_cli.ipynb #cd27f0b5
 def _export_plan(path, args):
@@ -321,9 +369,9 @@ def _plan(args):
     if args.what in _FILES: return _FILES[args.what][1](path, args)
     if args.what in _SHOW: data, lines = _SHOW[args.what][1](read_plan(path, args.settings.first_monday), args)
     else:
-        touched = []
-        edit_plan(path, lambda draft: touched.extend(_EDIT[args.what][1](draft, args)), args.settings.first_monday)
-        data, lines = [item_data(i) for i in touched], [f'{args.what:9}{i.text}' for i in touched] or ['nothing to do']
+        touched = {}  # item to more words about it
+        edit_plan(path, lambda draft: touched.update(_EDIT[args.what][1](draft, args)), args.settings.first_monday)
+        data, lines = [item_data(i) for i in touched], [f'{args.what:9}{i.text}{more}' for i, more in touched.items()] or ['nothing to do']
     print(json.dumps(data, indent=1, ensure_ascii=False) if args.json else '\n'.join(lines))
 
 _COMMANDS['plan'] = 'show and edit the plan: what the day holds, what comes next, what was left', _plan, _plan_words
@@ -399,6 +447,44 @@ def _data(args):
     for name in names: print(data.fetch(name, log=said, **part) if args.what == 'fetch' else data.path(name))
 
 _COMMANDS['data'] = 'list data sets, fetch them, say where they lie', _data, _data_words
+
+# %% ../../nbs/press/09_cli.ipynb #4b0b00c1
+def _models(hub, args):
+    found = hub.models()
+    return found, [f'{m["name"]:12}{m["reads"]:9}{(m["bytes"] or 0)/1e6:4.1f} MB  {m["about"]}' for m in found]
+
+def _predict(hub, args):
+    found = hub.predict(args.model, args.given, args.n)
+    return [{'answer': a, 'belief': b} for a, b in found], [a if b is None else f'{100*b:5.1f} %  {a}' for a, b in found]
+
+def _interpret(hub, args):
+    file = args.out or f'atlas_{args.model.rpartition(":")[2]}.html'
+    found = hub.atlas(args.model, file, args.layer, args.examples, args.n, args.side, args.steps)
+    return {'page': str(found)}, [str(found)]
+
+_JSON = {'--json': dict(action='store_true')}
+_HUB = {  # name to what it does in words, a function of the hub and the parsed words, and the words that it takes
+    'models': ('list the models that travel with the package', _models, _JSON),
+    'predict': ('ask a model: about a picture, a wav file or a text', _predict, {'model': dict(metavar='MODEL'), 'given': dict(metavar='FILE|TEXT'),
+        '-n': dict(type=_one_or_more, default=3, metavar='N', help='answers at most (3)'), **_JSON}),
+    'interpret': ('write a page of all channels of a layer, and what excites them', _interpret, {'model': dict(metavar='MODEL', help='one of `kata models`, or package.module:maker'),
+        '--layer': dict(metavar='NAME', help='as in named_modules()'), '--examples': dict(default='cifar10', metavar='NAME', help='cifar10, digits, or a folder of pictures (cifar10)'),
+        '-n': dict(type=_one_or_more, default=2000, metavar='N', help='examples at most (2000)'), '--side': dict(type=_one_or_more, default=32, metavar='PX', help='pixels of a picture (32)'),
+        '--steps': dict(type=_one_or_more, default=64, metavar='N', help='of making a picture (64)'), '--out': dict(metavar='FILE', help='where the page goes'), **_JSON})}
+
+def _hand_over(act):
+    def run(args):
+        from kata_blog import hub
+        data, lines = act(hub, args)
+        print(json.dumps(data, indent=1, ensure_ascii=False) if args.json else '\n'.join(lines))
+    return run
+
+def _words_of(words):
+    def add(p):
+        for word, more in words.items(): p.add_argument(word, **more)
+    return add
+
+for _name, (_about, _act, _words) in _HUB.items(): _COMMANDS[_name] = _about, _hand_over(_act), _words_of(_words)
 
 # %% ../../nbs/press/09_cli.ipynb #5e4b720d
 def _parser():

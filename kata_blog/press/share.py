@@ -98,22 +98,16 @@ def cover(
     for n, line in enumerate(lines): draw.text((_EDGE, _EDGE + 52 + round(n * size * 1.18)), line, _INK, font)
     draw.text((_EDGE, _HIGH - _EDGE - 28), site, _QUIET, ImageFont.load_default(28))
     out = io.BytesIO()
-    image.quantize(64).save(out, 'PNG', optimize=True)  # flat colours: a tenth of the size
+    image.quantize(128, Image.Quantize.FASTOCTREE).save(out, 'PNG', optimize=True)  # flat colours: a tenth of the size
     return out.getvalue()
 
 # %% ../../nbs/press/06_share.ipynb #2865f3e3
 def first_figure(
-    cells:list, # of a staged notebook
-)->bytes|None: # a PNG or JPEG file's content
+    cells, # code `Cell`s that a page shows
+)->str: # a PNG or JPEG file in base64, as notebooks hold it; empty where there is none
     "The first picture that a notebook's cells show."
-    import base64, binascii
-    for cell in cells:
-        for output in cell.get('outputs', []):
-            for form in ('image/png', 'image/jpeg'):
-                value = (output.get('data') or {}).get(form)
-                if not value: continue
-                try: return base64.b64decode(''.join(value))
-                except (binascii.Error, ValueError, TypeError): return None  # the renderer says what is wrong with it
+    shown = (o.get('data') or {} for c in cells for o in c.outputs)
+    return next((''.join(value) for data in shown for form in ('image/png', 'image/jpeg') if (value := data.get(form))), '')
 
 def head_facts(
     front:dict, # a page's front matter

@@ -8,20 +8,20 @@ __all__ = ['SITE_COVER', 'NOT_FOUND', 'Page', 'Staged', 'cell_options', 'staged_
            'sync', 'stage', 'read_front']
 
 # %% ../../nbs/press/06_stage.ipynb #8672d9e9
-import datetime, fnmatch, html, json, os, re
+import base64, datetime, fnmatch, html, json, os, re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 import yaml
 from ..core import ConfigError, KataError, NoteError
 from .cache import Cache, key_of
-from .files import write_together
+from .files import read_bytes, write_together
 from .listing import Item, archive_markdown, category_pages, day, kata_of, ordered, plain, series_markdown, withheld
 from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, shown_path
 from .note import Note, note_paths, page_stem, profiles, read_note
 from .record import outputs_hash, published, read_records
 from .settings import Settings, read_settings, site_config
 from .share import badges_markdown, cite_markdown, cover, first_figure
-from .reach import Cache as Facts, Library
+from .reach import Facts, Library
 from .changed import living
 from .pages import course_faults, end_markdown, filled, made_files, made_pages, read_course, top_markdown
 from .stale import behind as left_behind
@@ -54,6 +54,7 @@ class Staged:
     behind: dict = field(default_factory=dict)   # source of a page to the reasons why its record is behind the code
     covers: dict = field(default_factory=dict)   # path on the site to the picture that stands for a page elsewhere
     cache: Cache|None = None    # what earlier builds made
+    copied: dict = field(default_factory=dict)   # path in the project to the `Path` of each file that is shown as it is
 
 # %% ../../nbs/press/06_stage.ipynb #c3a3eeb3
 _OURS = {'default_exp', 'export', 'exporti', 'exports', 'exportd', 'hide', 'hide_input', 'hide_output', 'hide_line', 'filter_stream', 'exec_doc', 'parameters', 'notest', 'eval'}
@@ -86,9 +87,33 @@ def _lined(output):
     data = output.get('data')
     return output | {'data': {k: v.splitlines(True) if isinstance(v, str) and k.startswith('text/') else v for k, v in data.items()}} if isinstance(data, dict) else output
 
+# %% ../../nbs/press/06_stage.ipynb #d28c61f4
+_DRAWN = re.compile(r'<(matplotlib|seaborn|mpl_toolkits)\.|<BarContainer')
+_HANDLE = re.compile(r'\[?<[^<>\n]*>\]?|Text\([-\d].*\)')
+_VISIBLE = ('image/', 'text/')
+
+def _text(output): return ''.join((output.get('data') or {}).get('text/plain') or '').strip()
+
+def _is_drawn(output, pictured):
+    "True for what a drawing call returned."
+    if output.get('output_type') != 'execute_result' or set(output.get('data') or ()) != {'text/plain'}: return False
+    return bool(_DRAWN.search(_text(output)) or pictured and _HANDLE.fullmatch(_text(output)))
+
+def _results(outputs):
+    "Outputs without what drawing calls returned; a result counts as something displayed."
+    pictured = any(str(form).startswith('image/') for o in outputs for form in (o.get('data') or ()))
+    kept = (o for o in outputs if not _is_drawn(o, pictured))
+    return [{k: v for k, v in o.items() if k != 'execution_count'} | {'output_type': 'display_data'} if o.get('output_type') == 'execute_result' else o for o in kept]
+
+def _parted(options, outputs):
+    "A figure's options; where its cell displays more than one thing, each is a part of it."
+    displays = [o for o in outputs if any(str(form).startswith(_VISIBLE) for form in (o.get('data') or ()))]
+    is_figure = str(options.get('label', '')).startswith('fig-') and 'fig-subcap' not in options and not isinstance(options.get('fig-cap'), list)
+    return options | {'fig-subcap': True} if is_figure and len(displays) > 1 else options
+
 def _staged_code(cell, options):
-    lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in options.items()]
-    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in cell.outputs]
+    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in _results(cell.outputs)]
+    lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in _parted(options, outputs).items()]
     return dict(cell_type='code', execution_count=None, metadata={}, outputs=outputs, source='\n'.join([*lines, _HIDE_LINE.sub('', cell.code)]))
 
 # %% ../../nbs/press/06_stage.ipynb #f052701f
@@ -218,9 +243,9 @@ def _key(key):
     "Each hash that the record's results depend on."
     cells, code = key.get('cells') or [], key.get('code') or {}
     if not cells and not code: return []
-    names = [f'- {_code(name)} {_code(found)}' for name, found in code.items()]
+    hashes = ['::: {.run-hashes}', '\n'.join(['```', *(f'{found}  {name}' for name, found in code.items()), '```']), ':::\n'] if code else []
     return _fold('run-key', f'Key: {_count(len(cells), "cell")} of the notebook and {_count(len(code), "piece")} of the library, each with its hash', [
-        'These are what the numbers depend on, together with the parameters and the versions of the data. Where one of them changes, this record is no longer of the code.\n', '::: {.run-hashes}', *names, ':::\n',
+        'These are what the numbers depend on, together with the parameters and the versions of the data. Where one of them changes, this record is no longer of the code.\n', *hashes,
         'Cells, in order: ' + ' '.join(map(_code, cells)) + '\n'])
 
 def record_markdown(
@@ -277,7 +302,7 @@ def _front(note, is_post, record):
     "Front matter as the page needs it."
     kata = dict(note.front.get('kata') or {}) if isinstance(note.front.get('kata'), dict) else {}
     for key in ('profiles', 'publish', 'needs'): kata.pop(key, None)
-    if note.module: kata['module'] = f'kata_blog.{note.module}'
+    if module := note.module or kata.get('module'): kata['module'] = f'kata_blog.{module}'
     if is_post: kata |= {'post': True, **({'profile': record['profile']} if record else {})}
     front = {'title': note.title} | note.front | _in_order(note.front.get('listing'))
     return front | {'kata': kata} if kata else {k: v for k, v in front.items() if k != 'kata'}
@@ -315,7 +340,7 @@ def _file_of(note, front, cells):
     raw = dict(cell_type='raw', metadata={}, source=head, id='front-matter')
     spec = note.raw.get('metadata', {}).get('kernelspec') or dict(display_name='python3', language='python', name='python3')
     lines = lambda c: c | {'source': c['source'].splitlines(True)}  # Quarto loses the line ends of a source that is one string
-    return json.dumps(dict(cells=[lines(c) for c in (raw, *cells)], metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), indent=1, sort_keys=True, ensure_ascii=False) + '\n'
+    return json.dumps(dict(cells=[lines(c) for c in (raw, *cells)], metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), sort_keys=True, ensure_ascii=False) + '\n'  # on one line: with an indent Python takes four times as long
 
 def staged_note(
     note:Note, # a parsed note
@@ -352,13 +377,21 @@ def library_markdown(
 NOT_FOUND = '---\ntitle: This page is not here\ntoc: false\n---\n\nThe address may have changed. Everything that was published is listed on the [home page](index.html).\n'
 
 # %% ../../nbs/press/06_stage.ipynb #93282388
-def _read_all(root, problems):
-    "The notes of a project by their path below the pages' folder."
-    base, found = _base(root), {}
+def _read_all(root, config, problems, cache):
+    "The notes that are pages, and the key of each, by their path below the pages' folder."
+    base, notes, keys = _base(root), {}, {}
+    def read(path):
+        content = read_bytes(path, NoteError)
+        key = key_of('note', path, content)
+        return cache.get(key, lambda: read_note(path), lambda: read_bytes(path) == content), key
     for path in note_paths(root):
-        try: found[PurePosixPath(path.relative_to(base).as_posix())] = _checked(read_note(path), root)
+        at = PurePosixPath(path.relative_to(base).as_posix())
+        if not _is_page(at, config): continue
+        try:
+            note, keys[at] = read(path)
+            notes[at] = _checked(note, root)
         except KataError as e: problems.append(_problem(path, e))
-    return found
+    return notes, keys
 
 def _checked(note, root):
     "A post has to say what it is before it can be listed."
@@ -443,11 +476,11 @@ def sync(
     contents = ((out/path, c.read_bytes() if isinstance(c, Path) else c.encode('utf-8', 'backslashreplace') if isinstance(c, str) else c) for path, c in files.items())
     new = {target: data for target, data in contents if differs(target, data)}
     write_together(new)
-    keep = {out/p for p in files}
-    for path in sorted(out.rglob('*'), reverse=True):
-        if path.is_dir():
-            if not any(path.iterdir()): path.rmdir()
-        elif path not in keep: path.unlink()
+    keep = {str(out/p) for p in files}
+    for folder, below, names in os.walk(out, topdown=False):
+        gone = [n for n in names if f'{folder}/{n}' not in keep]
+        for n in gone: os.unlink(f'{folder}/{n}')
+        if len(gone) == len(names) and folder != str(out) and not os.listdir(folder): os.rmdir(folder)
     return len(new)
 
 def _texts(note, path, names, shown, records):
@@ -468,45 +501,63 @@ def _item(note, path): return Item(path, note.title, note.name, note.front)
 
 def _comments(settings, front):
     "What Quarto calls the comments of a page; nothing where the blog has none."
-    ids = settings.comments.replace(',', ' ').split()
-    if len(ids) != 2 or not settings.repository or front.get('comments') is False: return {}
+    ids = settings.giscus
+    if not ids or front.get('comments') is False: return {}
     return {'comments': {'giscus': {'repo': settings.repository, 'repo-id': ids[0], 'category-id': ids[1], 'mapping': 'pathname'}}}
 
-def _told(course, path, notice, box):
-    "The top and the end of a page, with what the course has to say there."
-    return ['\n\n'.join(filter(None, pair)) for pair in ((notice, top_markdown(course, path)), (end_markdown(course, path), box))] if course else (notice, box)
+def _told(course, path):
+    "What the course has to say at the top and at the end of a page."
+    return (top_markdown(course, path), end_markdown(course, path)) if course else ('', '')
+
+def _joined(*texts): return '\n\n'.join(filter(None, texts))
 
 def _around(note, item, items, root, settings):
     "What a post's page has beside its own text: links that open it elsewhere, its citation, its series, its place among the others."
     page = item.path.with_suffix('.html')
     return dict(head=badges_markdown(note.path.relative_to(root).as_posix(), note.front, settings),
-                tail='\n\n'.join(filter(None, [cite_markdown(note.front, page, settings), series_markdown(item, items)])),
+                tail=_joined(cite_markdown(note.front, page, settings), series_markdown(item, items)),
                 more={'order': items.index(item) + 1} | _comments(settings, note.front))
+
+def _decoded(figure):
+    try: return base64.b64decode(figure) if figure else None
+    except ValueError: return None  # the renderer says what is wrong with it
 
 def _cover(page, note, settings, cache):
     "The picture of a post for networks, as path and content."
-    week, figure = kata_of(note.front).get('week'), first_figure([dict(outputs=c.outputs) for c in note.code_cells if cell_options(c, True) is not None])
+    week, figure = kata_of(note.front).get('week'), first_figure(c for c in note.code_cells if c.outputs and cell_options(c, True) is not None)
     words = note.title, f'Week {week}' if week is not None else '', settings.title
-    return page.path.parent/'covers'/f'{page.path.stem}.png', cache.get(key_of('cover', *words, figure or ''), lambda: cover(*words, figure))
+    return page.path.parent/'covers'/f'{page.path.stem}.png', cache.get(key_of('cover', *words, figure), lambda: cover(*words, _decoded(figure)))
 
-def _stage_notes(notes, names, shown, records, root, settings, problems, cache, course, library):
+def _stage_note(note, path, world, told, around):
+    "One note as it is staged: the page, the file, why its record is behind the code, and the faults of its claims."
+    is_post, (names, shown, records, root, settings, library) = path.parent == PurePosixPath('posts'), world
+    page, text, wrong, faults = None, '', [], []
+    try:
+        record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, settings.repository)
+        page, text = staged_note(note, names[path], _texts(note, path, names, shown, records), record, is_post, _joined(notice, told[0]), _joined(told[1], box), **around)
+    except KataError as e: faults.append(_problem(note.path, e))
+    return page, text, wrong, faults + [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
+
+def _world_key(names, shown, records, root, settings, library):
+    "All beside a note that its staged form may depend on."
+    return key_of(root, os.getcwd(), settings.repository, sorted((str(p), str(names[p])) for p in shown), records, *(read_bytes(p) for p in library.files.values()))
+
+def _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library):
     pages, files, behind, covers = [], {}, {}, {}
-    posts = {p for p in shown if p.parent == PurePosixPath('posts')}
-    items = {p: _item(notes[p], names[p]) for p in posts}
-    in_order = ordered(list(items.values()))
+    items = {p: _item(notes[p], names[p]) for p in shown if p.parent == PurePosixPath('posts')}
+    in_order, world = ordered(list(items.values())), (names, shown, records, root, settings, library)
+    known = _world_key(*world)
     for path in shown:
-        note, is_post, text = notes[path], path in posts, _texts(notes[path], path, names, shown, records)
-        try:
-            record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, settings.repository)
-            notice, box = _told(course, path, notice, box)
-            more = _around(note, items[path], in_order, root, settings) if is_post else {}
-            page, files[names[path]] = staged_note(note, names[path], text, record, is_post, notice, box, **more)
-            if is_post: page.cover, covers[page.cover] = _cover(page, note, settings, cache)
-        except KataError as e: problems.append(_problem(note.path, e))
+        note, told = notes[path], _told(course, path)
+        around = _around(note, items[path], in_order, root, settings) if path in items else dict(more=_comments(settings, note.front)) if course and course.takes_comments(path) else {}
+        key = key_of('staged', known, keys[path], [c.source for c in note.cells if c.kind == 'markdown'], told, around)  # places are filled by now
+        page, files[names[path]], wrong, faults = cache.get(key, lambda: _stage_note(note, path, world, told, around))
+        problems += faults
+        if page is None: del files[names[path]]
         else:
+            if path in items: page.cover, covers[page.cover] = _cover(page, note, settings, cache)
             pages.append(page)
             if wrong: behind[note.path] = wrong
-        problems += [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
     return pages, files, behind, covers
 
 def _made_pages(root, notes, names, shown, have):
@@ -538,14 +589,14 @@ def stage(
     root = Path(root).resolve()
     out, base, problems = Path(out or root/'.kata'/'stage'), _base(root), []
     config, settings, is_blog = site_config(root), read_settings(root), (root/'settings.ini').is_file()
-    notes = {p: n for p, n in _read_all(root, problems).items() if _is_page(p, config)}
+    cache, library = Cache(root/'.kata'/'cache'), Library(root, Facts(root/'.kata'/'facts.json'))  # read once, for the map and for every key
+    notes, keys = _read_all(root, config, problems, cache)
     names, records = _names(notes, moved=base != root), _records(notes, problems)
     why = _withheld(notes, records, is_blog, problems)
     shown = [p for p in notes if not why[p]]
-    cache, library = Cache(root/'.kata'/'cache'), Library(root, Facts(root/'.kata'/'facts.json'))  # read once, for the map and for every key
     course = read_course(root, settings, living(notes, problems), shown, records, library) if is_blog else None
     if course: notes, problems = filled(course), problems + course_faults(course)
-    pages, files, behind, covers = _stage_notes(notes, names, shown, records, root, settings, problems, cache, course, library)
+    pages, files, behind, covers = _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library)
     if is_blog:
         covers[SITE_COVER] = cache.get(key_of('cover', settings.title, settings.description), lambda: cover(settings.description or settings.title, settings.title))
         files |= (extra := made_files(course))
@@ -558,7 +609,7 @@ def stage(
         if is_local(f) and (path := _resolve(f, PurePosixPath())) and os.path.isfile(base/path): files[path] = base/path
     files[PurePosixPath('_quarto.yml')] = _yaml(config)
     sync(files | covers, out)
-    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind, covers, cache)
+    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind, covers, cache, {p: f for p, f in files.items() if isinstance(f, Path)})
 
 def read_front(
     text:str, # a Markdown file's text
