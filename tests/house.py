@@ -61,6 +61,12 @@ def every_module_has_one_notebook(root):
             else: first[name] = shown(root, note.path)
     return found
 
+def is_further_page(root, note):
+    "A post that exports nothing, and says which earlier post's module it is a page of."
+    kata = note.front.get('kata')
+    earlier = [name for other in notebooks(root) if is_post(root, other) and other.name < note.name for name in exports(other)]
+    return is_post(root, note) and not exports(note) and isinstance(kata, dict) and kata.get('module') in earlier
+
 PLACES = {'nbs': '', 'nbs/posts': '', 'nbs/press': 'press.'}
 
 def notebooks_are_named_after_modules(root):
@@ -71,6 +77,7 @@ def notebooks_are_named_after_modules(root):
         if note.name == 'index' and not exports(note): continue
         if not re.fullmatch(r'\d\d_[a-z][a-z0-9_]*', note.name): found.append(f'{where}: needed a name as 01_subject.ipynb, or a _ before a draft')
         elif folder not in PLACES: found.append(f'{where}: notebooks lie in {", ".join(PLACES)}')
+        elif is_further_page(root, note): continue
         elif exports(note)[:1] != [PLACES[folder] + page_stem(note.path)]:
             found.append(f'{where}: exports {", ".join(exports(note)) or "nothing"}; needed {PLACES[folder] + page_stem(note.path)}')
     return found

@@ -54,6 +54,8 @@ def test_a_title_is_needed(make):
 @pytest.mark.parametrize('exp,part', [('x = 1', 'needed `#| default_exp net`'), ('#| default_exp network', 'default_exp is network; needed net')])
 def test_module_of_a_post(make, exp, part): assert part in only(make(exp=exp))
 
+def test_a_further_page_of_a_module(make): assert check_project(make(exp='x = 1', front=FRONT.replace('week: 1', 'week: 1, module: net'))) == []
+
 @pytest.mark.parametrize('text,line,part', [
     ('one\n[it](../plam.png)', 2, 'no such file: ../plam.png; did you mean plan.png?'), ('[it](02_other.ipynb)', 1, 'no such file: 02_other.ipynb'), ('[it](/gone.csv)', 1, 'no such file: /gone.csv'),
     ('text\n\n[it]: gone.md', 3, 'no such file: gone.md'), ('![a plan](gone.png)', 1, 'no such file: gone.png'), ('[![a plan](gone.png)](../plan.png)', 1, 'no such file: gone.png'),

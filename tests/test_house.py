@@ -151,6 +151,8 @@ CASES = {
     'a notebook named otherwise than its module': ('notebooks_are_named_after_modules', rename('nbs/posts/01_circles.ipynb', 'nbs/posts/01_rings.ipynb'), 'exports circles; needed rings'),
     'a part of the press outside of it': ('notebooks_are_named_after_modules', rename('nbs/press/00_note.ipynb', 'nbs/press/00_notes.ipynb'), 'needed press.notes'),
     'a post without a module': ('notebooks_are_named_after_modules', notebook('posts/03_idle', '1 + 1'), 'exports nothing; needed idle'),
+    'a further page of no module': ('notebooks_are_named_after_modules', notebook('posts/03_idle', '1 + 1', front='kata: {module: idle}'), 'exports nothing; needed idle'),
+    'a further page before its module': ('notebooks_are_named_after_modules', notebook('posts/01_again', '1 + 1', front='kata: {module: squares}'), 'exports nothing; needed again'),
     'a notebook without a number': ('notebooks_are_named_after_modules', notebook('posts/idle', '1 + 1'), '_ before a draft'),
     'a notebook in a folder of its own': ('notebooks_are_named_after_modules', notebook('posts/old/01_idle', '1 + 1'), 'notebooks lie in'),
     'a cell that exports to another module': ('cells_export_to_their_own_module', with_cell('posts/01_circles', '#| export core\nx = 1', exported=False), 'cell 7: `#| export core`'),

@@ -37,6 +37,7 @@ def _post_faults(note):
     if type(week) is not int or week < 1: yield f'front matter: kata.week is {week!r}; needed the number of the week, as `kata: {{week: 1}}`'
     if not isinstance(note.front.get('categories', []), list): yield f'front matter: categories is {note.front["categories"]!r}; needed a list, as [vision, basics]'
     if note.front.get('image') and not note.front.get('image-alt'): yield 'front matter: an image without image-alt; say in a sentence what it shows'
+    if note.module is None and isinstance(kata, dict) and kata.get('module'): return  # a further page of that module
     if note.module is None: yield f'no cell says which module the post is; needed `#| default_exp {note.stem}` in a cell of its own'
     elif note.module != note.stem: yield f'default_exp is {note.module}; needed {note.stem}, the name of the file without its number'
 

@@ -237,6 +237,17 @@ def _print_built(left_out, pages, site, words):
 
 _COMMANDS['build'] = 'print the site', _build, _build_words
 
+def _preview_words(p):
+    p.add_argument('folder', nargs='?', metavar='DIR', help='any folder with a _quarto.yml')
+    p.add_argument('--port', type=int, default=8000, help='where browsers find it (8000)')
+
+def _preview(args):
+    from kata_blog.press.preview import preview_site
+    if not 0 < args.port < 65536: raise UsageError(f'kata preview: --port {args.port}; needed a number from 1 to 65535')
+    preview_site(_root(args), args.port, lambda text: print(text, flush=True))
+
+_COMMANDS['preview'] = 'show the site here, and print it anew when a file changes', _preview, _preview_words
+
 # %% ../../nbs/press/09_cli.ipynb #0b2a38fa
 _SHOW, _EDIT = {}, {}  # name to what it does in words, the function that does it, and the words that it takes
 
@@ -436,6 +447,44 @@ def _data(args):
     for name in names: print(data.fetch(name, log=said, **part) if args.what == 'fetch' else data.path(name))
 
 _COMMANDS['data'] = 'list data sets, fetch them, say where they lie', _data, _data_words
+
+# %% ../../nbs/press/09_cli.ipynb #4b0b00c1
+def _models(hub, args):
+    found = hub.models()
+    return found, [f'{m["name"]:12}{m["reads"]:9}{(m["bytes"] or 0)/1e6:4.1f} MB  {m["about"]}' for m in found]
+
+def _predict(hub, args):
+    found = hub.predict(args.model, args.given, args.n)
+    return [{'answer': a, 'belief': b} for a, b in found], [a if b is None else f'{100*b:5.1f} %  {a}' for a, b in found]
+
+def _interpret(hub, args):
+    file = args.out or f'atlas_{args.model.rpartition(":")[2]}.html'
+    found = hub.atlas(args.model, file, args.layer, args.examples, args.n, args.side, args.steps)
+    return {'page': str(found)}, [str(found)]
+
+_JSON = {'--json': dict(action='store_true')}
+_HUB = {  # name to what it does in words, a function of the hub and the parsed words, and the words that it takes
+    'models': ('list the models that travel with the package', _models, _JSON),
+    'predict': ('ask a model: about a picture, a wav file or a text', _predict, {'model': dict(metavar='MODEL'), 'given': dict(metavar='FILE|TEXT'),
+        '-n': dict(type=_one_or_more, default=3, metavar='N', help='answers at most (3)'), **_JSON}),
+    'interpret': ('write a page of all channels of a layer, and what excites them', _interpret, {'model': dict(metavar='MODEL', help='one of `kata models`, or package.module:maker'),
+        '--layer': dict(metavar='NAME', help='as in named_modules()'), '--examples': dict(default='cifar10', metavar='NAME', help='cifar10, digits, or a folder of pictures (cifar10)'),
+        '-n': dict(type=_one_or_more, default=2000, metavar='N', help='examples at most (2000)'), '--side': dict(type=_one_or_more, default=32, metavar='PX', help='pixels of a picture (32)'),
+        '--steps': dict(type=_one_or_more, default=64, metavar='N', help='of making a picture (64)'), '--out': dict(metavar='FILE', help='where the page goes'), **_JSON})}
+
+def _hand_over(act):
+    def run(args):
+        from kata_blog import hub
+        data, lines = act(hub, args)
+        print(json.dumps(data, indent=1, ensure_ascii=False) if args.json else '\n'.join(lines))
+    return run
+
+def _words_of(words):
+    def add(p):
+        for word, more in words.items(): p.add_argument(word, **more)
+    return add
+
+for _name, (_about, _act, _words) in _HUB.items(): _COMMANDS[_name] = _about, _hand_over(_act), _words_of(_words)
 
 # %% ../../nbs/press/09_cli.ipynb #5e4b720d
 def _parser():

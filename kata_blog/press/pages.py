@@ -63,6 +63,12 @@ class Course:
         address = f'posts/{stem}.html'
         return up + address if address in self.addresses else ''
 
+    def takes_comments(self,
+        path:PurePosixPath, # a note, below `nbs/`
+    )->bool: # True where it has a place for them
+        "Whether readers shall comment below a page that is no post."
+        return any(m[1] == 'comments' for c in self.notes[path].cells for m in _PLACE.finditer(c.source))
+
 def _weeks_of(goals, planned):
     "The first week that names each planned post."
     found = {}
@@ -93,7 +99,7 @@ def read_course(
 )->Course: # what is known
     "Read all that the pages of the course are made from."
     posts = [n for p, n in sorted(notes.items()) if p.parent == PurePosixPath('posts')]
-    course = Course(Path(root), settings.parts, notes, set(shown), records, map_posts(root, posts, library), title=f'{settings.title}: plan' if settings.title else 'Plan', comments=bool(settings.comments))
+    course = Course(Path(root), settings.parts, notes, set(shown), records, map_posts(root, posts, library), title=f'{settings.title}: plan' if settings.title else 'Plan', comments=bool(settings.giscus))
     for what, read in dict(plan=_plan, readings=_readings, goals=_goals).items():
         try: read(course, settings.first_monday)
         except PlanError as e: course.faults[what] = list(e.faults)
@@ -110,6 +116,8 @@ def course_faults(
 _SIGNS = dict(open='○', done='●', moved='→', dropped='✕')
 
 def _text(words): return html.escape(str(words)).replace('`', '&#96;')
+
+def _quoted(words): return re.sub('&#96;(.+?)&#96;', r'<code>\1</code>', _text(words))
 
 def _raw(text): return f'```{{=html}}\n{text}\n```\n'
 
@@ -147,7 +155,7 @@ def notice(
     lines = course.faults.get(what)
     if not lines: return ''
     name = dict(plan='plan', readings='reading list', goals='list of goals')[what]
-    listed = ''.join(f'<li>{_text(l)}</li>' for l in lines[:20]) + (f'<li>and {len(lines) - 20} more</li>' if len(lines) > 20 else '')
+    listed = ''.join(f'<li>{_quoted(l)}</li>' for l in lines[:20]) + (f'<li>and {len(lines) - 20} more</li>' if len(lines) > 20 else '')
     box = _raw(f'<ul class="faults">{listed}</ul>')
     return f'::: {{.callout-warning title="The {name} cannot be shown"}}\nThere is a slip in the file that it is made from, and until that is mended this place stays empty.\n\n{box}:::\n'
 
@@ -191,9 +199,9 @@ def thing_html(
     ended = f'done on {d.done:%A}' if d.done else d.thing.state
     return f'The most important thing: <strong>{_text(d.thing.text)}</strong>. It {stands}; {ended}.'
 
-def _week_table(course, week, by_day, up, since):
+def _week_table(course, week, up, since):
     days = course.plan.days_of(week)
-    rows = ''.join(_row(course, d, by_day.get(d, ()), up, since) for d in days if d in course.plan.rows or d in by_day)
+    rows = ''.join(_row(course, d, course.plan.at(d), up, since) for d in days if d in course.plan.rows)
     head = ''.join(f'<th role="columnheader" scope="col">{c}</th>' for c in ('Day', *COLUMNS))
     return (f'<details class="plan-week" id="week-{week}" data-last="{days[-1]}" open><summary>Week {week} <span class="quiet">{_span(days)}</span></summary>'
             f'<p class="plan-thing">{thing_html(course, week, up)} {_anchor("More on this week", f"{up}weeks/{week}.html")}</p>'
@@ -209,9 +217,8 @@ def plan_markdown(
 )->str: # Markdown
     "The whole plan."
     if course.plan is None: return notice(course, 'plan')
-    by_day, since = {}, _since(course)
-    for i in course.plan.items: by_day.setdefault(i.day, []).append(i)
-    return _raw('\n'.join(_week_table(course, w, by_day, up, since) for w in _weeks(course)) + _TODAY)
+    since = _since(course)
+    return _raw('\n'.join(_week_table(course, w, up, since) for w in _weeks(course)) + _TODAY)
 
 # %% ../../nbs/press/06_pages.ipynb #6769960a
 def _why(course, answer, up):
@@ -273,7 +280,7 @@ def readings_markdown(
 )->str: # Markdown
     "The readings that the plan has in a week."
     if course.plan is None or 'readings' in course.faults: return notice(course, 'plan') + notice(course, 'readings')
-    keys = dict.fromkeys(i.key for i in course.plan.items if i.week == week and i.key in course.readings)
+    keys = dict.fromkeys(i.key for i in course.plan.in_week(week) if i.key in course.readings)
     return _raw(_list([_reading(course, course.readings[k], up, anchor=False) for k in keys], 'readings')) if keys else 'The plan has no reading for this week.\n'
 
 def _answer(course, note, up):
@@ -296,7 +303,7 @@ def learnt_markdown(
     "What was learnt in a week: what its published runs answer, each number a link to its record, and the notes on its readings."
     here = [n for n in course.posts_of(week) if course.href(n.stem) and published(course.records.get(n.stem, []))]
     said = [f'**[{verbatim(n.title)}]({course.href(n.stem, up)}).** {_answer(course, n, up) or n.front.get("description", "")}\n' for n in here]
-    keys = dict.fromkeys(i.key for i in (course.plan.items if course.plan else ()) if i.week == week and i.key)
+    keys = dict.fromkeys(i.key for i in (course.plan.in_week(week) if course.plan else ()) if i.key)
     notes = course.reading_notes
     said += [f'**[{verbatim(notes[k].title)}]({up}reading/{k}.html).** {notes[k].front.get("description", "")}\n' for k in keys if k in notes]
     return '\n'.join(said) if said else 'Nothing that a run or a note could vouch for yet.\n'

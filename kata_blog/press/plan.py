@@ -183,6 +183,12 @@ class Plan:
         "The days of a week, Monday first."
         return [self.first_monday + dt.timedelta(7 * (week - 1) + n) for n in range(7)]
 
+    def in_week(self,
+        week:int, # from 1
+    )->list: # items, Monday's first; not that of the week's own row
+        "The items of a week's days."
+        return [i for day in self.days_of(week) for i in self.at(day)]
+
 _DAY, _WEEK = re.compile(r'\d{4}-\d\d-\d\d'), re.compile(r'week ([1-9]\d{0,3})')
 
 def _label(text):

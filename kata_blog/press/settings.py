@@ -33,6 +33,10 @@ class Settings:
 
     @property
     def parts(self)->dict: return dict(mornings=self.mornings, afternoons=self.afternoons, evenings=self.evenings) # of a day, each with its columns
+    @property
+    def giscus(self)->list: # repository id and category id; empty where readers cannot comment
+        ids = self.comments.replace(',', ' ').split()
+        return ids if len(ids) == 2 and self.repository else []
 
 def _address(text):
     if not re.fullmatch(r'https?://[^\s/]+\S*', text): raise ValueError('an address such as https://example.org/blog')

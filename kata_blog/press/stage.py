@@ -302,7 +302,7 @@ def _front(note, is_post, record):
     "Front matter as the page needs it."
     kata = dict(note.front.get('kata') or {}) if isinstance(note.front.get('kata'), dict) else {}
     for key in ('profiles', 'publish', 'needs'): kata.pop(key, None)
-    if note.module: kata['module'] = f'kata_blog.{note.module}'
+    if module := note.module or kata.get('module'): kata['module'] = f'kata_blog.{module}'
     if is_post: kata |= {'post': True, **({'profile': record['profile']} if record else {})}
     front = {'title': note.title} | note.front | _in_order(note.front.get('listing'))
     return front | {'kata': kata} if kata else {k: v for k, v in front.items() if k != 'kata'}
@@ -501,8 +501,8 @@ def _item(note, path): return Item(path, note.title, note.name, note.front)
 
 def _comments(settings, front):
     "What Quarto calls the comments of a page; nothing where the blog has none."
-    ids = settings.comments.replace(',', ' ').split()
-    if len(ids) != 2 or not settings.repository or front.get('comments') is False: return {}
+    ids = settings.giscus
+    if not ids or front.get('comments') is False: return {}
     return {'comments': {'giscus': {'repo': settings.repository, 'repo-id': ids[0], 'category-id': ids[1], 'mapping': 'pathname'}}}
 
 def _told(course, path):
@@ -530,7 +530,7 @@ def _cover(page, note, settings, cache):
 
 def _stage_note(note, path, world, told, around):
     "One note as it is staged: the page, the file, why its record is behind the code, and the faults of its claims."
-    is_post, (names, shown, records, root, settings, library) = bool(around), world
+    is_post, (names, shown, records, root, settings, library) = path.parent == PurePosixPath('posts'), world
     page, text, wrong, faults = None, '', [], []
     try:
         record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, settings.repository)
@@ -549,7 +549,7 @@ def _stage_notes(notes, keys, names, shown, records, root, settings, problems, c
     known = _world_key(*world)
     for path in shown:
         note, told = notes[path], _told(course, path)
-        around = _around(note, items[path], in_order, root, settings) if path in items else {}
+        around = _around(note, items[path], in_order, root, settings) if path in items else dict(more=_comments(settings, note.front)) if course and course.takes_comments(path) else {}
         key = key_of('staged', known, keys[path], [c.source for c in note.cells if c.kind == 'markdown'], told, around)  # places are filled by now
         page, files[names[path]], wrong, faults = cache.get(key, lambda: _stage_note(note, path, world, told, around))
         problems += faults

@@ -1,0 +1,310 @@
+"Looking inside: objectives rise, planted things are found, maps speak of what was learned, and a model stays as it was."
+import json, re, sys
+from copy import deepcopy
+
+import pytest, torch
+import torch.nn.functional as F
+from torch import nn
+
+from kata_blog.classifier import ResNet, SmallNet
+from kata_blog.core import KataError, ShapeError
+from kata_blog.attention import MultiHead
+from kata_blog.gpt import GPT
+from kata_blog.interpret import (METHODS, Fourier, Pixels, attribute, channel, colour_axes, deep_dream, dictionary, direction, diversity, erase, heads_of,
+    jitter, lens, listen, look_back, neuron, rank_likeness, render, rhythm_map, rollout, roughness, scramble, show_dictionary, show_heads,
+    side_by_side, silence, split_bands, still, watch, wobble)
+from kata_blog.train import load_weights
+
+@pytest.fixture(scope='module')
+def net(): return load_weights(ResNet(), 'classifier')
+
+@pytest.fixture
+def pictures(): return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+def whole_state(model):
+    "All that a caller could see changed: weights, flags, modes, gradients, hooks."
+    return ({k: v.clone() for k, v in model.state_dict().items()}, [p.requires_grad for p in model.parameters()], [m.training for m in model.modules()],
+        [p.grad for p in model.parameters()], [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()])
+
+def same(a, b): return all(torch.equal(a[0][k], b[0][k]) for k in a[0]) and a[1:] == b[1:]
+
+objectives = {
+    'neuron': neuron('halve.1', 3), 'channel': channel('halve.2', 5), 'class': channel('output', 2), 'direction': direction('halve.1', torch.ones(96)),
+    'deep dream': deep_dream('refine.1'), 'diversity': diversity('halve.1'), 'smoothness': -roughness(), 'mixture': channel('output', 1) - channel('output', 2)/2 + 3}
+
+@pytest.mark.parametrize('name', objectives)
+@pytest.mark.parametrize('image', [Pixels, Fourier])
+def test_every_objective_rises(net, name, image):
+    torch.manual_seed(1)
+    scores = render(net, objectives[name], image(2, 24, sd=0.3), steps=12).scores.mean(1)
+    assert scores[-1] > scores[0]
+
+@pytest.mark.parametrize('rows', [True, False])
+def test_a_planted_bar_is_recovered_in_its_direction(rows):
+    bar = -torch.ones(1, 3, 7, 7); bar[..., 2:5] = 1
+    bar = bar.transpose(2, 3) if rows else bar
+    planted = nn.Conv2d(3, 1, 7, bias=False); planted.weight.data = bar.contiguous()
+    patch = render(planted, neuron('output', 0), Fourier(1, 13), steps=48).x[0, :, 3:10, 3:10] - 0.5
+    assert F.cosine_similarity(patch.flatten(), bar.flatten(), dim=0) > 0.95
+    assert F.cosine_similarity(patch.flatten(), bar.transpose(2, 3).flatten(), dim=0) < 0.3
+
+def test_diversity_makes_pictures_less_alike(net):
+    def alike(x):
+        with still(net), watch(net, ['halve.1']) as seen, torch.no_grad(): net(x)
+        return -diversity('halve.1')(seen).mean()
+    made = []
+    for wish in (channel('halve.2', 3), channel('halve.2', 3) + 3*diversity('halve.1')):
+        torch.manual_seed(0)
+        made.append(render(net, wish, Fourier(3, 32), steps=40).x)
+    assert alike(made[1]) < alike(made[0]) - 0.02
+
+def test_a_batch_of_channels_is_the_channels_one_by_one(net):
+    net = deepcopy(net).double()  # Adam's first steps have one size whatever the gradient, so rounding would show
+    def start(z):
+        image = Fourier(len(z), 24).double(); image.z.data = z.clone(); return image
+    z = 0.1*torch.randn(3, *Fourier(1, 24).z.shape[1:], generator=torch.Generator().manual_seed(0)).double()
+    together = render(net, channel('halve.1', [4, 9, 2]), start(z), steps=8).x
+    alone = torch.cat([render(net, channel('halve.1', k), start(z[i:i+1]), steps=8).x for i, k in enumerate([4, 9, 2])])
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+    assert (together - start(z)().detach()).abs().max() > 0.1
+
+def test_fourier_and_pixels_reach_the_same_pictures():
+    axes = colour_axes(torch.rand(50, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    image, wanted = Fourier(1, 16, axes), torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)).clamp(0.1, 0.9)
+    x = torch.einsum('ij,njhw->nihw', axes.inverse(), wanted.logit())
+    image.z.data = torch.view_as_real(torch.fft.rfft2(x, norm='ortho')/image.scale)
+    torch.testing.assert_close(image(), wanted, atol=1e-4, rtol=0)
+
+def test_colour_axes_rebuild_the_covariance():
+    x = torch.rand(200, 3, 4, 4, generator=torch.Generator().manual_seed(0)); x[:, 1] = 0.7*x[:, 0] + 0.3*x[:, 1]
+    axes = colour_axes(x)
+    cov = x.clamp(0.02, 0.98).logit().transpose(0, 1).flatten(1).cov()
+    rebuilt = axes @ axes.T
+    torch.testing.assert_close(rebuilt/rebuilt.trace(), cov/cov.trace(), atol=1e-5, rtol=0)
+
+@pytest.mark.parametrize('training', [True, False])
+def test_a_model_stays_as_it_was(pictures, training):
+    model = ResNet().train(training); model.head.weight.requires_grad_(False)
+    y, before = torch.tensor([0, 1, 2, 3]), whole_state(model)
+    random = torch.get_rng_state()
+    render(model, channel('halve.1', 0), Pixels(2, 20), steps=2, transforms=(jitter(1), wobble()))
+    for method in METHODS: attribute(model, pictures, y, method, 'halve.2', n_steps=4)
+    erase(model, pictures, y, pictures[:, 0], parts=2); dictionary(model, pictures, y, 'halve.2'); scramble(model)
+    assert same(before, whole_state(model))
+    with pytest.raises(ZeroDivisionError), still(model), watch(model, ['halve.0', 'input']): 1/0
+    assert same(before, whole_state(model)) and len(random)
+
+def test_render_leaves_the_random_numbers_of_its_caller_alone(net):
+    image = Pixels(1, 20)
+    torch.manual_seed(5); want = torch.rand(3)
+    torch.manual_seed(5); render(net, channel('output', 0), image, steps=2, transforms=(jitter(2),)); assert torch.equal(torch.rand(3), want)
+
+@pytest.mark.parametrize('model', [ResNet().eval(), SmallNet().eval()], ids=['resnet', 'smallnet'])
+def test_integrated_gradients_add_up(model, pictures):
+    y = torch.tensor([3, 1, 4, 1])
+    maps = attribute(model, pictures, y, n_steps=300)
+    with torch.no_grad(): gained = (model(pictures) - model(torch.full_like(pictures, 0.5))).gather(1, y[:, None])[:, 0]
+    assert ((maps.sum((1, 2)) - gained).abs() <= 0.01*gained.abs().max()).all()
+
+@pytest.mark.parametrize('method', METHODS)
+def test_scrambled_weights_change_every_map(net, pictures, method):
+    y = torch.tensor([0, 1, 2, 3])
+    true, dull = (attribute(model, pictures, y, method, 'halve.2', n_steps=16) for model in (net, scramble(net)))
+    assert true.shape == (4, 32, 32)
+    assert rank_likeness(true, true).min() > 0.999 and rank_likeness(true, dull).max() < 0.9
+
+@pytest.mark.parametrize('method, found', [(m, m != 'grad-cam') for m in METHODS])
+def test_a_planted_cause_is_found_but_by_grad_cam(method, found):
+    "Grad-CAM takes the mean of the gradient over all places, so it cannot see that only one corner is read."
+    class Corner(nn.Module):
+        "Answers to light in one corner, and to nothing else."
+        def __init__(self): super().__init__(); self.conv = nn.Conv2d(3, 2, 1)
+        def forward(self, x): return self.conv(x)[:, :, :8, :8].relu().mean((2, 3))
+    model = Corner(); nn.init.constant_(model.conv.weight, 1.); nn.init.zeros_(model.conv.bias)
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))*0.4 + 0.6
+    maps = attribute(model, x, torch.tensor([0, 1]), method, 'conv').clamp(min=0)
+    share = maps[:, :9, :9].sum((1, 2))/maps.sum((1, 2))  # 9: occlusion's squares and the interpolation reach a little over
+    assert (share > 0.9).all() if found else (share < 0.2).all()
+
+def test_erasing_what_counts_costs_belief_and_the_reverse_order_does_not():
+    class Corner(nn.Module):
+        def __init__(self): super().__init__(); self.k = nn.Parameter(torch.tensor(40.))
+        def forward(self, x): return torch.stack([self.k*x[:, :, :8, :8].var((1, 2, 3)), torch.ones(len(x))], 1)
+    x, y = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 0])
+    true = torch.zeros(2, 32, 32); true[:, :8, :8] = 1
+    first, last = erase(Corner(), x, y, true), erase(Corner(), x, y, -true)
+    torch.testing.assert_close(first[:, 0], last[:, 0]); torch.testing.assert_close(first[:, -1], last[:, -1])
+    assert (first[:, 1] < first[:, 0] - 0.2).all() and (last[:, 8] > last[:, 0] - 0.01).all()
+    back = erase(Corner(), x, y, true, keep=True)
+    torch.testing.assert_close(back[:, 0], first[:, -1]); torch.testing.assert_close(back[:, -1], first[:, 0])
+    assert (back[:, 1] > back[:, 0] + 0.2).all()
+
+def test_a_dictionary_names_the_units_that_answer_and_their_effect(net, pictures):
+    y = torch.tensor([0, 1, 2, 3])
+    entry = dictionary(net, pictures, y, 'halve.2', n=3)[1]
+    with still(net), watch(net, ['halve.2']) as seen, torch.no_grad(): net(pictures)
+    acts = seen['halve.2'][1].flatten(1)
+    assert entry['side'] == 3 and len(entry['units']) == 9
+    for place, units in enumerate(entry['units']):
+        assert [k for k, _, _ in units] == acts[:, place].topk(3).indices.tolist()
+        assert [a for _, a, _ in units] == pytest.approx(acts[:, place].topk(3).values.tolist(), abs=0.006)
+
+def test_the_page_of_a_dictionary_needs_nothing_from_outside(net, pictures):
+    html = show_dictionary(pictures[:1], ['</script><b>'], dictionary(net, pictures[:1], torch.tensor([0]), 'halve.2'), torch.rand(192, 3, 8, 8))
+    assert 'http' not in html and html.count('</script>') == 1 and html.count('data:image') == 2
+
+# --- attention: where heads look, what is lost without them
+
+@pytest.fixture
+def writer(): torch.manual_seed(0); return GPT(20, width=16, heads=2, depth=3, max_len=16, rotary=True).eval()
+
+def tokens(b=2, t=10, n=20): return torch.randint(n, (b, t), generator=torch.Generator().manual_seed(0))
+
+def test_heads_are_heard_as_they_are_and_the_model_stays_as_it_was(writer):
+    before, x = whole_state(writer), tokens()
+    with torch.no_grad(), listen(writer) as weights: heard = writer(x)
+    with torch.no_grad(): assert torch.equal(heard, writer(x))
+    assert list(weights) == [f'stack.blocks.{i}.attn' for i in range(3)] == list(heads_of(writer))
+    for w in weights.values():
+        assert w.shape == (2, 2, 10, 10) and torch.equal(w, w.tril())
+        torch.testing.assert_close(w.sum(-1), torch.ones(2, 2, 10))
+    with torch.no_grad(), watch(writer, ['stack.blocks.1.attn_norm', 'stack.blocks.1.attn']) as seen, listen(writer) as weights: writer(x)
+    attn = writer.stack.blocks[1].attn
+    _, _, v = attn.project(seen['stack.blocks.1.attn_norm'])
+    torch.testing.assert_close(attn.out((weights['stack.blocks.1.attn'] @ v).transpose(1, 2).flatten(2)), seen['stack.blocks.1.attn'])
+    with pytest.raises(ZeroDivisionError), listen(writer), silence(writer, 'stack.blocks.0.attn', [0]): 1/0
+    assert same(before, whole_state(writer)) and not any(len(m.out._forward_pre_hooks) for m in heads_of(writer).values())
+
+def test_masked_attention_is_heard_with_its_mask():
+    attn, keep = MultiHead(8, 2), torch.tensor([[True, True, False]])
+    with torch.no_grad(), listen(attn) as weights: attn(torch.randn(1, 3, 8), mask=keep[:, None, None])
+    assert weights[''][..., 2].max() == 0
+
+def test_a_silenced_head_says_nothing_and_the_others_go_on():
+    torch.manual_seed(0)
+    attn, x = MultiHead(8, 2), torch.randn(2, 5, 8)
+    attn.out.weight.data, attn.out.bias.data = torch.eye(8), torch.zeros(8)  # what heads say comes out as it is
+    with torch.no_grad():
+        whole = attn(x)
+        with silence(attn, '', [1]): cut = attn(x)
+    assert torch.equal(cut[..., :4], whole[..., :4])
+    torch.testing.assert_close(cut[..., 4:], whole[..., 4:].mean((0, 1)).expand(2, 5, 4))
+
+def test_a_planted_head_is_the_one_that_is_needed(writer):
+    "The second head of a layer is made to say something large, the first to say nothing."
+    attn, x = writer.stack.blocks[2].attn, tokens()
+    attn.out.weight.data[:, :8], attn.out.weight.data[:, 8:] = 0, 3*torch.eye(16)[:, :8]
+    with torch.no_grad():
+        whole, moved = writer(x), []
+        for h in (0, 1):
+            with silence(writer, 'stack.blocks.2.attn', [h]): moved.append((writer(x) - whole).abs().max())
+    assert moved[0] < 1e-5 < 1e-2 < moved[1]
+
+def test_rollout_follows_a_token_through_layers():
+    back = torch.eye(4).roll(1, 0)[None, None]; back[..., 0, :] = torch.tensor([1., 0, 0, 0])  # each place looks one back
+    total = rollout([back, back])[0]
+    torch.testing.assert_close(total[3], torch.tensor([0, 1/4, 2/4, 1/4]))
+    torch.testing.assert_close(total.sum(-1), torch.ones(4))
+    first = torch.zeros(1, 1, 4, 4); first[..., 0] = 1  # the order of layers counts: first one back, then all to the start
+    torch.testing.assert_close(rollout([back, first])[0][3], torch.tensor([1/2, 0, 1/4, 1/4]))
+
+@pytest.mark.parametrize('steps', [1, 3])
+def test_a_planted_habit_is_measured(steps):
+    w = torch.full((2, 1, 8, 8), 0.05)
+    for t in range(steps, 8): w[:, :, t, t - steps] = 0.9
+    assert look_back(w, steps).item() == pytest.approx(0.9) and look_back(w, steps + 1).item() == pytest.approx(0.05)
+    w[:, :, :6] = 0
+    assert look_back(w, steps, 6).item() == pytest.approx(0.9)  # earlier places are not asked
+
+def test_the_last_layer_of_the_lens_is_what_is_said(writer):
+    x = tokens()
+    found = lens(writer, x)
+    with torch.no_grad():
+        torch.testing.assert_close(found[-1], writer(x))
+        torch.testing.assert_close(found[0], writer.stack.norm(writer.embed(x)) @ writer.embed.token.weight.T)
+    assert found.shape == (4, 2, 10, 20) and (found[1] - found[2]).abs().max() > 1e-3
+
+def test_the_page_of_heads_needs_nothing_from_outside_and_tells_the_weights():
+    w = torch.tensor([[[1., 0], [0.25, 0.75]], [[1., 0], [0.99, 0.01]]])
+    html = show_heads(['</script>', 'b'], [w, w], [[['x', 'y']]*2]*3)
+    data = json.loads(re.search('const data = (.*?), text =', html)[1])
+    assert 'http' not in html and html.count('</script>') == 1 and len(data['guesses']) == 3
+    assert data['looks'][0] == [[[0, 100], [0, 25, 1, 75]], [[0, 100], [0, 99]]]
+    with pytest.raises(ShapeError, match='3 tokens; needs weights'): show_heads(['a', 'b', 'c'], [w], [])
+
+def test_pictures_side_by_side_lie_row_by_row():
+    x = torch.arange(3.)[:, None, None, None].expand(3, 3, 2, 2)
+    assert side_by_side(x, 2)[0].tolist() == [[0, 0, 1, 1]]*2 + [[2, 2, 0, 0]]*2
+
+# --- recordings: electrode, rhythm, moment
+
+class Power(nn.Module):
+    "Listens to the power of one channel after a filter, in one half of the time."
+    def __init__(self, channel, hz, rate=100):
+        super().__init__()
+        self.channel, t = channel, torch.arange(50)/rate
+        self.filter = nn.Parameter(torch.stack([torch.sin(6.2832*hz*t), torch.cos(6.2832*hz*t)])[:, None]/50)
+    def forward(self, x):
+        power = F.conv1d(x[:, self.channel:self.channel + 1, x.shape[2]//2:], self.filter).square().mean((1, 2))
+        return torch.stack([0*power, power], 1)
+
+@pytest.mark.parametrize('channel_, hz, band', [(0, 10, 2), (2, 20, 3), (1, 6, 1)])
+def test_a_planted_electrode_rhythm_and_moment_are_found(channel_, hz, band):
+    x = torch.randn(4, 3, 400, generator=torch.Generator().manual_seed(0))
+    model = Power(channel_, hz)
+    before = whole_state(model)
+    maps = rhythm_map(model, x, torch.ones(4, dtype=torch.long), 100, windows=4, n_steps=32)
+    assert maps.shape == (4, 5, 3, 4) and same(before, whole_state(model))
+    size = maps.sum(0)
+    assert size[:, [c for c in range(3) if c != channel_]].abs().max() == 0 and size[..., :1].abs().max() < 1e-6
+    assert size[band].sum() > 0.6*size.sum() > 0
+    torch.testing.assert_close(maps.sum((1, 2, 3)), (model(x) - model(0*x))[:, 1].detach(), atol=1e-3, rtol=0.01)
+
+def test_rhythms_add_up_and_keep_apart():
+    x = torch.randn(2, 3, 101, generator=torch.Generator().manual_seed(0))
+    parts = split_bands(x, 50., (0, 5, 10, 30))
+    torch.testing.assert_close(parts.sum(0), x)
+    assert (parts[0]*parts[1]).sum().abs() < 1e-3 and split_bands(x, 50., (5, 10)).shape == (1, 2, 3, 101)
+
+# --- bad input: what was got, what is needed, what to do
+
+def test_a_layer_that_is_not_there_is_named_with_its_nearest(net):
+    with pytest.raises(KataError, match="'halve.9'.*halve"), watch(net, ['halve.9']): pass
+    with pytest.raises(KataError, match='halve.2'): attribute(net, torch.rand(1, 3, 32, 32), torch.tensor([0]), 'grad-cam', 'halve.22')
+
+def test_a_model_without_gradients_is_named():
+    class Deaf(nn.Module):
+        def __init__(self): super().__init__(); self.conv = nn.Conv2d(3, 2, 3)
+        def forward(self, x): return self.conv(x.detach()).mean((2, 3))
+    with pytest.raises(KataError, match='no gradient comes back from output:0'): render(Deaf(), channel('output', 0), Pixels(1, 8), steps=2)
+    with pytest.raises(KataError, match='no parameters'): render(nn.Identity(), channel('output', 0), Pixels(1, 8), steps=2)
+
+def test_activations_that_overflow_are_named():
+    class Wild(nn.Module):
+        def __init__(self): super().__init__(); self.k = nn.Parameter(torch.tensor(float('inf')))
+        def forward(self, x): return (x*self.k).mean((2, 3))
+    with pytest.raises(KataError, match='output:0 is inf at step 0'): render(Wild(), channel('output', 0), Pixels(1, 8), steps=2)
+
+def test_half_precision_on_the_cpu_is_refused_with_the_way_out():
+    with pytest.raises(KataError, match=r'model.float\(\)'): render(ResNet().half(), channel('output', 0), Pixels(1, 32), steps=1)
+
+@pytest.mark.parametrize('call, text', [
+    (lambda net, x, y: channel('output', [1, 2])({'output': torch.rand(3, 5)}), '2 channels for 3 pictures'),
+    (lambda net, x, y: channel('output', 5)({'output': torch.rand(3, 5)}), '0 to 4, got 5'),
+    (lambda net, x, y: diversity('input')({'input': torch.rand(1, 3, 4, 4)}), 'needs two or more'),
+    (lambda net, x, y: attribute(net, x, y, 'gradients'), "did you mean 'gradient'"),
+    (lambda net, x, y: erase(net, x, y, torch.rand(4, 8, 8)), r'got maps \(4, 8, 8\), needs \(4, 32, 32\)'),
+    (lambda net, x, y: rank_likeness(torch.rand(2, 4, 4), torch.rand(2, 5, 5)), 'maps of the same pictures'),
+    (lambda net, x, y: render(net, channel('output', 0), Pixels(1, 8), steps=1), '16 pixels'),
+    (lambda net, x, y: split_bands(x, 100., (8, 4)), r'edges \(8, 4\)'),
+    (lambda net, x, y: rhythm_map(net, x, y, 100.), r'needs \(b, channels, samples\)'),
+    (lambda net, x, y: heads_of(net), 'ResNet has no attention.MultiHead'),
+    (lambda net, x, y: silence(MultiHead(8, 2), 'attn', [0]).__enter__(), "unknown attention 'attn'"),
+    (lambda net, x, y: silence(MultiHead(8, 2), '', [2]).__enter__(), r'heads 0 to 1, got \[2\]'),
+], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size', 'edges', 'recordings', 'no heads', 'attention', 'head'])
+def test_bad_input_is_named(net, pictures, call, text):
+    with pytest.raises((KataError, ShapeError), match=text): call(net, pictures, torch.tensor([0, 1, 2, 3]))
+
+def test_without_captum_the_way_out_is_named(net, pictures, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'captum', None)
+    with pytest.raises(KataError, match=r'pip install "kata_blog\[interpret\]"'): attribute(net, pictures, torch.tensor([0, 1, 2, 3]))
