@@ -56,7 +56,7 @@ def size_mb(root): return sum(p.stat().st_size for p in root.rglob('*.ipynb')) /
 
 def change_one(root, n):
     "Another word in the prose of one post."
-    path = root/'posts/post0007.ipynb'
+    path = root/'posts/post0003.ipynb'
     path.write_text(re.sub(r'## Part 3( \d+)?\\n', rf'## Part 3 {n}\\n', path.read_text(), count=1))
 
 # ---- commands
@@ -103,6 +103,11 @@ def anew(root):
     for name in ('_site', '.kata', '.quarto'): shutil.rmtree(root/name, ignore_errors=True)
     return root
 
+def take(found, name, c):
+    "Keep a measurement, and say it at once: Quarto may take long on a busy machine."
+    found[name].append(c)
+    print(f'  {name}: {c.wall_s:.2f} s, CPU {c.cpu_s:.2f} s, {c.memory_gb:.2f} GB', file=sys.stderr, flush=True)
+
 def middle(costs): return Cost(*(statistics.median(getattr(c, f) for c in costs) for f in ('wall_s', 'cpu_s', 'memory_gb')))
 
 # ---- tables
@@ -115,14 +120,14 @@ def beside_quarto(root, rounds):
     "Whole, one page, nothing: ours beside Quarto."
     found = {name: [] for name in ('whole', 'whole, Quarto', 'one', 'one, Quarto', 'nothing')}
     for n in range(rounds):
-        found['whole'].append(ours(anew(root)))
-        found['nothing'].append(ours(root))
+        take(found, 'whole', ours(anew(root)))
+        take(found, 'nothing', ours(root))
         change_one(root, 2 * n)
-        found['one'].append(ours(root))
+        take(found, 'one', ours(root))
         if not quarto(): continue
-        found['whole, Quarto'].append(theirs(anew(root)))
+        take(found, 'whole, Quarto', theirs(anew(root)))
         change_one(root, 2 * n + 1)
-        found['one, Quarto'].append(theirs(root, 'posts/post0007.ipynb'))
+        take(found, 'one, Quarto', theirs(root, 'posts/post0003.ipynb'))
     found = {name: middle(costs) if costs else None for name, costs in found.items()}
     print(f'{"":22}{"wall s":>8}{"CPU s":>8}{"GB":>7}' + (f'{"Quarto s":>9}{"CPU s":>8}{"GB":>7}{"wall":>9}{"CPU":>8}' if quarto() else ''))
     row('the whole site', found['whole'], found['whole, Quarto'], 'goal: a tenth of the time, a twentieth hoped for; under 1 GB')
