@@ -33,7 +33,7 @@ class Config:
     steps:int=400 # batches that are learned from
     bs:int=16 # pieces in a batch
     window:int=320 # samples in a piece
-    lr:float=4e-3 # the highest
+    lr:float=6e-3 # the highest
     seed:int=0 # of the weights and the order
 
 # %% ../nbs/posts/08_wavernn.ipynb #08aa0011
