@@ -32,8 +32,8 @@ class Config:
     factor:int=1 # samples that are drawn at once
     steps:int=400 # batches that are learned from
     bs:int=16 # pieces in a batch
-    window:int=320 # samples in a piece
-    lr:float=6e-3 # the highest
+    window:int=160 # samples in a piece
+    lr:float=5e-3 # the highest
     seed:int=0 # of the weights and the order
 
 # %% ../nbs/posts/08_wavernn.ipynb #08aa0011
@@ -94,7 +94,7 @@ class WaveRNN(nn.Module):
         if frames.step % factor or reach % factor: raise KataError(f'WaveRNN: factor={factor} does not divide step={frames.step} and reach={reach}; take 1, 2, 4, 8 or 16')
         super().__init__()
         self.units, self.factor, self.frames, self.reach, half = units, factor, frames, reach, units//2
-        self.listen = nn.Sequential(nn.Conv1d(frames.n_mels, guide, 5, padding=2), nn.ReLU(), nn.Conv1d(guide, guide, 3, padding=1), nn.Tanh())
+        self.listen = nn.Sequential(nn.Linear(frames.n_mels, guide), nn.ReLU(), nn.Linear(guide, guide), nn.Tanh())
         self.near = Near(factor, reach, near) if factor > 1 else None
         self.gru = nn.GRU(3 + guide + near*(factor > 1), units, batch_first=True)
         self.coarse, self.fine = (nn.Sequential(nn.Linear(half, half), nn.ReLU(), nn.Linear(half, 256)) for _ in range(2))
@@ -120,7 +120,7 @@ class WaveRNN(nn.Module):
         mel:Tensor, # frames (b, n_mels, frames)
     )->Tensor: # (b, frames, guide)
         "What the layer is told about each frame."
-        return self.listen((mel + 6)/3).transpose(1, 2)  # logarithms of power lie around -6
+        return self.listen((mel.transpose(1, 2) + 6)/3)  # logarithms of power lie around -6
 
     def fold(self, x, shift=0):
         "Every `factor`-th sample becomes a row of its own (b*factor, n/factor, ...); with `shift` each sees the one before, and silence at first."
@@ -340,7 +340,7 @@ class Sampler:
         self.model, gru, pack = model.eval(), model.gru, partial(pack_blocks, zeros=zeros)
         array = lambda t: np.ascontiguousarray(t.detach().cpu().float().numpy())
         weight = (gru.weight_ih_l0*model.mask).detach().cpu()
-        guided = 3 + model.listen[0].out_channels
+        guided = 3 + model.listen[0].out_features
         self.told, self.told_bias, self.inputs = weight[:, 3:guided], gru.bias_ih_l0.detach().cpu(), array(weight[:, :3].T)
         self.recurrent, self.bias = pack(gru.weight_hh_l0), array(gru.bias_hh_l0).reshape(-1, 16)
         self.heads = tuple((pack(m[0].weight), array(m[0].bias).reshape(-1, 16), pack(m[2].weight), array(m[2].bias).reshape(-1, 16)) for m in (model.coarse, model.fine))
