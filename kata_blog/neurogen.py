@@ -421,7 +421,6 @@ def train_maker(
 def build_maker(
     value:dict, # from `train_maker`
     config:Config, # the same
-    hiss:bool=True, # put back what the codes do not carry
 )->Maker: # ready
     "A maker from its weights; its noise is fitted here."
     signals = load_seen(config)
@@ -432,7 +431,7 @@ def build_maker(
     def rest(s):
         y = quantiser.decode(quantiser.encode(s)[None])[0]
         return replace(s, x=s.x[:, :y.shape[1]] - y, condition=s.condition[:y.shape[1]])
-    return Maker(quantiser, composer, fit_var([rest(s) for s in signals], 8) if hiss else None, (1, 2, *config.runs), signals[0].positions)
+    return Maker(quantiser, composer, fit_var([rest(s) for s in signals], 8), (1, 2, *config.runs), signals[0].positions)
 
 # %% ../nbs/posts/10_neurogen.ipynb #1010aa33
 def coherence(
@@ -493,8 +492,8 @@ def fit_statistics(
     y:Tensor, # 0 recorded, 1 made
     rate:float, # samples a second
 ): # a function from stretches to answers
-    "A judge that weighs power by band, correlations and tails: logistic regression, strongly held back."
-    from sklearn.linear_model import LogisticRegression
+    "A judge that weighs power by band, correlations and tails: least squares, held back by a ridge."
+    from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     def features(x):
@@ -504,7 +503,7 @@ def fit_statistics(
         i, j = torch.triu_indices(x.shape[1], x.shape[1], 1)
         r = torch.stack([torch.corrcoef(t) for t in x])[:, i, j].clamp(-0.999, 0.999).atanh()
         return torch.cat([*(power[..., (freqs >= lo) & (freqs < hi)].mean(-1).log() for lo, hi in _BANDS.values()), (z**4).mean(-1).log(), z.abs().amax(-1).log(), r], 1).numpy()
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300)).fit(features(x), y.numpy())
+    model = make_pipeline(StandardScaler(), RidgeClassifier(1000.)).fit(features(x), y.numpy())
     return lambda x: torch.tensor(model.predict(features(x)))
 
 class JudgeNet(nn.Module):
@@ -529,7 +528,7 @@ def fit_network(
     x:Tensor, # stretches (n, channels, samples)
     y:Tensor, # 0 recorded, 1 made
     rate:float, # samples a second; not used
-    epochs:int=10, # passes
+    epochs:int=8, # passes
     seed:int=0, # of weights and order
 ): # a function from stretches to answers
     "A judge that gets the voltage: `JudgeNet`, trained anew."
