@@ -34,9 +34,9 @@ class Config:
     dim:int=32 # numbers in a code
     revive:bool=True # whether codes that nothing chooses are moved to where something is
     epochs:int=1 # windows from each training recording
-    bs:int=8 # windows in a batch
+    bs:int=4 # windows in a batch
     window:int=8 # codes in a window
-    lr:float=4e-3 # the highest, of Adam
+    lr:float=3e-3 # the highest, of Adam
     seed:int=0 # of the weights, the order and the windows
 
 # %% ../nbs/posts/11_wavenet.ipynb #11a00008
@@ -189,7 +189,7 @@ class Quantiser(nn.Module):
     def __init__(self,
         n_codes:int=64, # rows
         dim:int=32, # numbers in a row
-        decay:float=0.97, # of the moving means, for a batch
+        decay:float=0.98, # of the moving means, for a batch
         commit:float=0.25, # weight of the loss that keeps vectors near their rows
         revive:bool=True, # whether a row that nothing chooses is moved onto a vector of the batch
     ):
