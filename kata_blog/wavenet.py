@@ -35,7 +35,7 @@ class Config:
     revive:bool=True # whether codes that nothing chooses are moved to where something is
     epochs:int=1 # windows from each training recording
     bs:int=4 # windows in a batch
-    window:int=8 # codes in a window
+    window:int=6 # codes in a window
     lr:float=3e-3 # the highest, of Adam
     seed:int=0 # of the weights, the order and the windows
 
