@@ -14,6 +14,9 @@ test: .venv/test  ## the tests, the library notebooks, and every post on its smo
 	$(BIN)/nbdev-test --skip-folder-re '^[_.]|^posts$$'
 	$(BIN)/kata run --profile smoke
 
+stress: .venv/test  ## kills, full disks, jumping clocks: the long form of tests/test_stress.py, half an hour
+	$(BIN)/python tests/stress.py
+
 bench: .venv/bench  ## ratios against peers
 	@for bench in benchmarks/*.py; do echo "$$bench"; $(BIN)/python "$$bench" || exit 1; done
 
@@ -26,7 +29,7 @@ clean:  ## remove what these commands made
 
 # An interrupted step leaves no target behind, so the next call starts it again.
 .DELETE_ON_ERROR:
-.PHONY: site test bench hooks clean
+.PHONY: site test stress bench hooks clean
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 15) or sys.exit(f"make: $(PYTHON) is Python {v[0]}.{v[1]}; needed 3.11 to 3.14; name another with PYTHON=python3.13")'

@@ -1,5 +1,6 @@
 "Throw-away projects for the tests of runs."
-import json
+import contextlib, io, json
+from kata_blog.press.cli import main
 from kata_blog.press.note import read_note
 from kata_blog.press.record import keep, outputs_hash, record_id
 from kata_blog.press.run import run_note
@@ -32,3 +33,11 @@ def of_today(path, record):
     return dict(id=record_id(record)) | record
 
 def snapshot(root): return {p: p.read_bytes() for p in root.rglob('*') if p.is_file() and '.kata' not in p.parts}
+
+def kata(root, *words):
+    "Call kata in a folder: exit code and all that it printed."
+    out = io.StringIO()
+    with contextlib.chdir(root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try: code = main([str(w) for w in words])
+        except SystemExit as e: code = e.code
+    return code, out.getvalue()

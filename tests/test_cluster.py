@@ -38,7 +38,7 @@ class Dask:
         for process in [p for parent in processes for p in (parent, *parent.children(recursive=True))]: process.kill()  # a nanny first: it would start its worker again
         for process in [*self.workers.values(), self.scheduler]: process.wait()
 
-def until(true, most_s=20):
+def until(true, most_s=60):
     end = time.monotonic() + most_s
     while not true():
         assert time.monotonic() < end, 'waited in vain'

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from kata_blog.core import KataError
 from kata_blog.press.note import post_paths, read_note
-from kata_blog.press.reach import Cache, Library, read_cells, read_module
+from kata_blog.press.reach import Facts, Library, read_cells, read_module
 from kata_blog.press.record import outputs_hash, record_id, record_path
 from kata_blog.press.run import evaluated
 from kata_blog.press.stale import post_key, status
@@ -541,7 +541,8 @@ DAMAGE = [b'', b'no JSON', b'{}', b'\xff\xfe', b'[' * 100_000, 'half', 'other di
 
 @pytest.mark.parametrize('damage', DAMAGE, ids=str)
 def test_a_damaged_cache_is_made_anew(original, tmp_path, damage):
-    root = shutil.copytree(original, tmp_path/'copy')
+    root = shutil.copytree(original, tmp_path/'copy', ignore=shutil.ignore_patterns('.kata'))
+    status(root)
     file = facts_file(root)
     content = file.read_bytes()
     if damage == 'half': file.write_bytes(content[:len(content) // 2])
@@ -565,7 +566,7 @@ def test_a_cache_that_holds_it_all_is_not_written(original):
     assert facts_file(original).stat().st_ino == before
 
 def test_an_edit_while_it_is_read_is_not_kept(tmp_path):
-    path, cache = tmp_path/'m.py', Cache(tmp_path/'facts.json')
+    path, cache = tmp_path/'m.py', Facts(tmp_path/'facts.json')
     path.write_text('a')
     def make():
         text = path.read_text()

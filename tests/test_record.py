@@ -103,6 +103,17 @@ def test_a_notebook_torn_or_gone_meanwhile_stays_so(post, what):
     with pytest.raises(KataError, match='the edit stays'): keep(note, passed(note), {}, root)
     assert snapshot(root) == before
 
+@pytest.mark.parametrize('nth', [1, 2])
+def test_an_edit_between_reading_and_writing_wins(post, monkeypatch, nth):
+    root, note = post
+    run, seen = run_note(note, 'cpu', root), []
+    def edits(fd):
+        seen.append(fd)
+        if len(seen) == nth: note.path.write_text(note.path.read_text().replace('# many', '# few'))
+    monkeypatch.setattr(os, 'fsync', edits)
+    with pytest.raises(KataError, match='the edit stays'): keep(note, run, {}, root)
+    assert '# few' in note.path.read_text() and read_records(note.path) == [] and [p.name for p in note.path.parent.iterdir() if p.is_file()] == [note.path.name]
+
 def test_outputs_stored_meanwhile_are_no_edit(post):
     root, note = post
     runs = [run_note(note, profile, root) for profile in ('cpu', 'full')]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import kata_blog
 from kata_blog.core import NoteError
-from kata_blog.press.child import count_cores
+from kata_blog.press.child import _held_mb, count_cores
 from kata_blog.press.run import Needs, evaluated, needs, run_note, settle, tidy
 from making import snapshot, write_post
 
@@ -55,7 +55,25 @@ def test_data_that_was_used_is_named(tmp_path, ran):
 def test_memory_is_that_of_the_run_alone(ran):
     held = bytearray(400 * 2**20)  # the parent's, which a child's `ru_maxrss` would count
     assert 20 < ran('x = 1').peak_memory_mb < 300 < len(held)
-    assert ran('x = bytearray(300 * 2**20)').peak_memory_mb > 300
+    assert 300 < ran('x = bytearray(300_000_000)').peak_memory_mb < 400
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_memory_is_counted_in_millions_of_bytes():
+    with open('/proc/self/status') as f: kib = int(next(l for l in f if l.startswith('VmHWM')).split()[1])
+    assert _held_mb('self') == pytest.approx(kib * 1024 / 1e6, rel=.01)
+
+def test_a_project_may_have_its_own_data_and_train(tmp_path, ran):
+    (tmp_path/'kata_blog').mkdir()
+    for name in ('__init__', 'data', 'train'): (tmp_path/'kata_blog'/f'{name}.py').write_text('')
+    run = ran('from kata_blog import data, train')
+    assert run.ended == 'passed' and run.data == run.parts == []
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no device that is always full')
+def test_a_log_that_has_no_room_hides_no_failure(tmp_path, ran):
+    (tmp_path/'.kata'/'runs'/'adding').mkdir(parents=True)
+    (tmp_path/'.kata'/'runs'/'adding'/'log.txt').symlink_to('/dev/full')
+    run = ran('x = 1\n1/0')
+    assert run.ended == 'failed' and 'ZeroDivisionError' in run.error and 'line 2' in run.error
 
 def test_pictures_are_counted(ran):
     run = ran('import matplotlib.pyplot as plt', 'plt.plot([1, 2]);', 'plt.plot([1]); plt.show(); plt.plot([2]); plt.show()')

@@ -280,10 +280,10 @@ def test_time_and_memory_of_all():
 def test_a_forecast_says_where_it_comes_from():
     jobs = [job('01_a', record=recorded(seconds=1300, mb=2269)), job('02_b', record=recorded('full', seconds=60, mb=700)), job('03_c', needs=Needs(4))]
     assert forecast(jobs, TWO) == [
-        'run     01_a (cpu)  about 22 min, 2.2 GB',
+        'run     01_a (cpu)  about 22 min, 2.3 GB',
         'run     02_b (cpu)  about 60 s, 700 MB under full; no run under cpu is recorded',
         'run     03_c (cpu)  unknown: no run that passed is recorded, alone: it needs 4 cores; the machine has 2 cores, 8 GB',
-        'total   about 22 min, 2.9 GB at once, on 2 cores, 8 GB (1 unknown and not counted, 1 as under another profile)']
+        'total   about 22 min, 3.0 GB at once, on 2 cores, 8 GB (1 unknown and not counted, 1 as under another profile)']
     assert forecast(jobs[2:], TWO)[-1] == 'total   unknown on 2 cores, 8 GB (1 unknown and not counted)'
 
 # Whole calls, from outside

@@ -85,7 +85,7 @@ def test_a_library_note_takes_its_title_from_the_heading(blog):
 
 def test_a_page_knows_the_author_s_cells(blog):
     page, = [p for p in stage(blog(code('#| hide\nx'), code('y = 1'))).pages if p.is_post]
-    assert page.cells == [None, None, 2, 5, None] and page.source.name == '01_net.ipynb' and str(page.address) == 'posts/net.html'
+    assert page.cells == [None, None, 2, 5, None, None] and page.source.name == '01_net.ipynb' and str(page.address) == 'posts/net.html'
 
 PAGES = {PurePosixPath('posts/01_a.ipynb'): PurePosixPath('posts/a.ipynb'), PurePosixPath('posts/02_b.ipynb'): None, PurePosixPath('about.md'): PurePosixPath('about.md')}
 @pytest.mark.parametrize('folder,text,wanted', [
@@ -107,7 +107,7 @@ def test_numbers_go_and_folders_stay():
 def test_claims_are_bound_and_lead_to_the_record(blog):
     root = blog(cell('markdown', 'It has [93.4 %]{claim=accuracy}.'))
     cells = staged_cells(root)
-    assert '(#how-this-was-run){.claim' in cells[2]['source'] and '{#how-this-was-run}' in cells[-1]['source']
+    assert '(#how-this-was-run){.claim' in cells[2]['source'] and '{#how-this-was-run}' in cells[-2]['source']
 
 def test_a_claim_that_no_longer_agrees_is_a_problem_with_its_sentence(blog):
     problem, = stage(blog(cell('markdown', 'It has [97.1 %]{claim=accuracy}.'))).problems
@@ -172,7 +172,7 @@ def test_files_travel_and_what_is_gone_goes(blog):
     (root/'nbs/posts/data.csv').write_text('1')
     (root/'nbs/posts/private.txt').write_text('1')
     staged = stage(root)
-    assert {p.relative_to(staged.root).as_posix() for p in staged.root.rglob('*') if p.is_file()} == {'_quarto.yml', '404.md', 'library.md', 'posts/net.ipynb', 'posts/images/a.png', 'posts/data.csv'}
+    assert {p.relative_to(staged.root).as_posix() for p in staged.root.rglob('*') if p.is_file()} == {'_quarto.yml', '404.md', 'archive.md', 'cover.png', 'library.md', 'posts/net.ipynb', 'posts/covers/net.png', 'posts/images/a.png', 'posts/data.csv'}
     stage(blog())
     assert not (staged.root/'posts/data.csv').exists()
 

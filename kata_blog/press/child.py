@@ -63,12 +63,12 @@ def _described(e):
 
 def _held_mb(pid):
     "The most main memory a process has held; None where the system does not tell (not Linux, or ended)."
-    try: return int(re.search(r'VmHWM:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1]) / 1024
+    try: return int(re.search(r'VmHWM:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1]) * 1.024e-3  # the system counts in KiB
     except (OSError, TypeError): return None
 
 def _peak_mb():
     "The most main memory this process has held. Linux's `ru_maxrss` would count the parent's too."
-    return _held_mb('self') or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
+    return _held_mb('self') or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1e-6 if sys.platform == 'darwin' else 1.024e-3)
 
 def count_cores()->int: # as many as this process may use
     "The cores of the machine."
@@ -102,8 +102,9 @@ def _facts(codes):
     "What is known only at the end: device, data, parts, memory on the GPU, and by what the packages are found that count."
     torch, data, train = map(sys.modules.get, ('torch', 'kata_blog.data', 'kata_blog.train'))
     device = _device()
-    gpu = round(torch.cuda.max_memory_allocated() / 2**20, 1) if device['kind'] == 'cuda' else None
-    return dict(device=device, codes=codes + _library(), loaded=sorted({n.split('.')[0] for n in sys.modules}), data=data.used() if data else [], parts=train.made() if train else [], peak_gpu_mb=gpu)
+    gpu = round(torch.cuda.max_memory_allocated() / 1e6, 1) if device['kind'] == 'cuda' else None
+    return dict(device=device, codes=codes + _library(), loaded=sorted({n.split('.')[0] for n in sys.modules}), peak_gpu_mb=gpu,
+                data=getattr(data, 'used', list)(), parts=getattr(train, 'made', list)())  # a project may have modules of its own under these names
 
 # %% ../../nbs/press/01_child.ipynb #e58f2cf1
 def _answer(answers, say, **fields):
@@ -115,6 +116,11 @@ def _shown_by(shell, source):
     if too_deep(outputs): raise ValueError('it shows lists or tables in each other more than 100 levels deep')
     return outputs
 
+def _log(text):
+    "To the log, where there is room for it: a full disk is what the cell met, and the parent is to hear just that."
+    try: print(text, file=sys.stderr, flush=True)
+    except OSError: pass
+
 def _run_cell(shell, index, source, answers):
     "Execute one cell; True when it did not fail."
     _answer(answers, 'begin', index=index)
@@ -122,7 +128,7 @@ def _run_cell(shell, index, source, answers):
     try: outputs, error = _shown_by(shell, source), shell.exc
     except Exception as e: outputs, error = [], e  # it ran, and shows what no notebook can hold
     if error:
-        print(f'cell {index}\n' + ''.join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+        _log(f'cell {index}\n' + ''.join(traceback.format_exception(error)))
         error = _described(error)
     _answer(answers, 'done', index=index, seconds=time.perf_counter() - start, peak_memory_mb=_peak_mb(), outputs=outputs, error=error)
     return not error

@@ -32,7 +32,7 @@ def pick_posts(
 
 def _root(args):
     "The project, with what a killed command left in it put right."
-    from kata_blog.press.note import find_root
+    from kata_blog.press.files import find_root
     from kata_blog.press.record import mend_records
     root = find_root(getattr(args, 'folder', None) or '.')
     mend_records(root)
@@ -175,12 +175,25 @@ _COMMANDS['status'] = 'say of each post whether its results still belong to the 
 # %% ../../nbs/press/09_cli.ipynb #cd786d4e
 def _check_words(p):
     p.add_argument('folder', nargs='?')
+    p.add_argument('--external', action='store_true', help='also ask every address outside the site that it links to')
+
+def _valid(root, site):
+    from kata_blog.press.cache import Cache
+    from kata_blog.press.valid import valid_site
+    cache = Cache(root/'.kata'/'checked')
+    found = valid_site(site, cache)
+    cache.sweep()
+    return found
+
+def _outside(root, site):
+    from kata_blog.press.outside import check_outside
+    return check_outside(site, root/'.kata'/'outside.json')
 
 def _check(args):
     root = _root(args)
     from kata_blog.press.check import check_project, check_site
     problems, site = list(check_project(root)), root/'_site'
-    if site.is_dir(): problems += check_site(site)
+    if site.is_dir(): problems += [*check_site(site), *_valid(root, site), *(_outside(root, site) if args.external else [])]
     else: print('no _site yet: links and pages are checked after `kata build`')
     code, warnings = _print_problems(problems), sum(p.warning for p in problems)
     counts = [f'{n} {what}' + 's' * (n != 1) for n, what in ((len(problems) - warnings, 'problem'), (warnings, 'warning')) if n]
@@ -197,13 +210,23 @@ def _build_words(p):
     p.add_argument('--strict', action='store_true', help='leave the site as it was where a post is not fresh or anything is wrong')
 
 def _build(args):
+    from kata_blog.press.cache import built_before, keep_built, project_key
+    root = _root(args)
+    key = lambda: project_key(root, args.renderer, args.out, args.strict)
+    before = key()
+    if said := built_before(root, before): return _print_built(**said, words='unchanged')
     from kata_blog.press.render import build
-    built = build(_root(args), out=args.out, renderer=args.renderer, strict=args.strict)
+    built = build(root, out=args.out, renderer=args.renderer, strict=args.strict)
     code = _print_problems(built.problems)
-    for name, why in built.left_out: print(f'left out {name}: {why}')
     if built.refused: return print(f'kata build: nothing was printed, for --strict asks for all posts fresh and no problem; {built.site} is as it was', file=sys.stderr) or code
-    print(f'{len(built.pages)} pages in {built.seconds:.1f} s: {built.site}/index.html')
+    said = dict(left_out=built.left_out, pages=len(built.pages), site=str(built.site))
+    _print_built(**said, words=f'in {built.seconds:.1f} s')
+    if not built.problems and key() == before: keep_built(root, before, built.site, said)  # an edit meanwhile may be in or not
     return code
+
+def _print_built(left_out, pages, site, words):
+    for name, why in left_out: print(f'left out {name}: {why}')
+    print(f'{pages} pages {words}: {site}/index.html')
 
 _COMMANDS['build'] = 'print the site', _build, _build_words
 
@@ -311,7 +334,7 @@ def _plan_words(p):
 
 def _plan(args):
     import datetime as dt
-    from kata_blog.press.note import find_root
+    from kata_blog.press.files import find_root
     from kata_blog.press.plan import edit_plan, read_plan
     from kata_blog.press.settings import read_settings
     from kata_blog.press.week import item_data, read_day

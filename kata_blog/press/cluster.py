@@ -12,8 +12,8 @@ from pathlib import Path
 import kata_blog
 from ..core import KataError, cache_dir, text_hash, write_atomic
 from ..data import data_dir
-from .files import read_json
-from .note import Note, find_root, with_parameters
+from .files import find_root, read_json
+from .note import Note, with_parameters
 from .run import Progress, Run, _shown, evaluated, needs, run_note
 
 # %% ../../nbs/press/08_cluster.ipynb #189f6f2e

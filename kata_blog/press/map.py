@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core import KataError, unknown
 from .claims import Problem, note_place
 from .note import Note, parse_imports, post_paths, read_note
-from .reach import Cache, Library, read_cells
+from .reach import Facts, Library, read_cells
 
 # %% ../../nbs/press/05_map.ipynb #1964b988
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def _used(nodes, owners, own):
     return {post: tuple(sorted(names - {''})) for post, names in found.items()}
 
 def _stop(note, place, owners, library):
-    refs = [r for r in read_cells({c.index: c.code for c in note.code_cells})['refs'] if r[0] != "'"]
+    cells = {c.index: c.code for c in note.code_cells}
+    refs = [r for r in library.kept.of('refs', repr(cells).encode('utf-8', 'surrogatepass'), lambda: read_cells(cells)['refs']) if r[0] != "'"]
     needs = _used([n for r in refs for n in library.resolve(r)], owners, note.module)
     far = _used(library.reached(refs), owners, note.module)
     return Stop(note, place, needs, {post: names for post, names in far.items() if post not in needs})
@@ -56,7 +57,7 @@ def map_posts(
 )->dict: # name of each post to its `Stop`
     "What each post uses of the others; a post that cannot be read is left out."
     notes = [*(_readable(root) if notes is None else notes)]
-    library, owners = library or Library(root, Cache(Path(root)/'.kata'/'facts.json')), {n.module: n.name for n in notes if n.module}
+    library, owners = library or Library(root, Facts(Path(root)/'.kata'/'facts.json')), {n.module: n.name for n in notes if n.module}
     return {n.name: _stop(n, k, owners, library) for k, n in enumerate(notes)}
 
 def _readable(root):

@@ -279,6 +279,13 @@ def _code_block(draft, cell):
     summary = html.escape(str(draft.option(cell, 'code-summary', 'Code')))
     return '\n\n'.join([draft.hold(f'<details class="code-fold"{" open" if fold == "show" else ""}><summary>{summary}</summary>'), block, draft.hold('</details>')])
 
+def _parted(draft, cell, label, shown):
+    "Displays with captions of their own as parts of the figure: (a), (b)."
+    captions = draft.option(cell, 'fig-subcap')
+    if captions is True: captions = [''] * len(shown)
+    if not isinstance(captions, list) or not str(label or '').startswith('fig-'): return shown
+    return [f'::::::: {{#{label}-{n}}}\n\n{t}\n\n{c}\n\n:::::::' for n, (t, c) in enumerate(zip(shown, [*map(str, captions), *[''] * len(shown)]), 1)]
+
 def _captioned(draft, cell, outputs):
     "The outputs in order; with a caption, or a name that others refer to, what is displayed is one figure or table."
     label, caption = draft.option(cell, 'label'), draft.option(cell, 'tbl-cap') or draft.option(cell, 'fig-cap')
@@ -287,7 +294,8 @@ def _captioned(draft, cell, outputs):
     text = '; '.join(map(str, caption)) if isinstance(caption, list) else str(caption or '')
     columns = draft.option(cell, 'layout-ncol')
     attrs = (f'#{label} ' if numbered else '') + '.captioned' + (f' layout-ncol="{columns}"' if columns else '')
-    figure = _div(attrs, *[t for k, t in outputs if k == 'display'], *([text] if text else []))
+    shown = _parted(draft, cell, label, [t for k, t in outputs if k == 'display'])
+    figure = _div(attrs, *shown, *([text] if text else []))
     first = kinds.index('display')
     return [figure if i == first else t for i, (k, t) in enumerate(outputs) if i == first or k != 'display']
 
@@ -346,6 +354,8 @@ class Body:
     unresolved: list   # references to something that is not on the page
     files: dict        # path relative to the page to bytes
 
+_LINE_LINK = re.compile(r'<a href="#cb\d+-\d+" aria-hidden="true" tabindex="-1"></a>')  # empty, and a third of a page's weight: the line itself has the id
+
 def print_note(
     pandoc:Pandoc, # a warm pandoc
     draft:Draft, # the page in the making
@@ -353,5 +363,5 @@ def print_note(
 )->Body: # the page's body
     "Print one note."
     found = pandoc.convert(page_markdown(draft), **request)
-    text = re.sub(r'<!--held (\d+)-->', lambda m: draft.held[int(m[1])], found['html'])
+    text = re.sub(r'<!--held (\d+)-->', lambda m: draft.held[int(m[1])], _LINE_LINK.sub('', found['html']))
     return Body(text, list(found['headings']), list(found['unresolved']), draft.files)

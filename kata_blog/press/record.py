@@ -149,13 +149,16 @@ def _dump(records):
 
 def _sources(raw): return [(c['cell_type'], ''.join(c['source'])) for c in raw['cells']]
 
+def _edited(note): return f'{note.path}: was edited while it ran; the edit stays, the outputs and the record are not kept; run it again'
+
 def _with_outputs(note, run):
     "The notebook as it is now, with the run's outputs; refused where its cells are no longer those that ran."
     try: now = read_note(note.path).raw
     except NoteError: now = None
-    if now is None or _sources(now) != _sources(note.raw):
-        raise RecordError(f'{note.path}: was edited while it ran; the edit stays, the outputs and the record are not kept; run it again')
+    if now is None or _sources(now) != _sources(note.raw): raise RecordError(_edited(note))
     return now | dict(cells=[c | {k: r[k] for k in ('outputs', 'execution_count') if k in r} for c, r in zip(now['cells'], run.notebook['cells'])])
+
+def _bytes(path): return path.read_bytes() if path.is_file() else None
 
 def _journal(folder): return folder/'.keeping.json'
 
@@ -182,11 +185,14 @@ def keep(
     with alone(path.parent):
         finish(_journal(path.parent))
         records = [record, *read_records(note.path)]
+        before = _bytes(note.path)
         files, notebook = {path: _dump(records)}, _with_outputs(note, run) if run.ended == 'passed' else None
         if published(records) is record:
             folder = Path(root)/'kata_blog'/'weights'
             files |= {note.path: stored(notebook)} | {folder/name: stamped(data, record['id']) for name, data in run.weights.items()}
-        write_together(files, _journal(path.parent))
+        def last():
+            if note.path in files and _bytes(note.path) != before: raise RecordError(_edited(note))
+        write_together(files, _journal(path.parent), last)
     return record
 
 # %% ../../nbs/press/02_record.ipynb #e7d16307

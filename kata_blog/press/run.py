@@ -14,8 +14,8 @@ from pathlib import Path
 import kata_blog
 from ..core import REPORT_MIME, NoteError, unknown
 from .child import _held_mb, count_cores
-from .files import NUMBER, misfit, plainly
-from .note import Note, find_root, outputs_fault, parse_imports, with_parameters
+from .files import NUMBER, find_root, misfit, plainly
+from .note import Note, outputs_fault, parse_imports, with_parameters
 
 # %% ../../nbs/press/01_run.ipynb #b0903942
 @dataclass

@@ -70,7 +70,7 @@ def _memory_gb():
     for name in ('memory.max', 'memory/memory.limit_in_bytes'):
         try: found = min(found, int(Path('/sys/fs/cgroup', name).read_text()))
         except (OSError, ValueError): pass  # no such group, or `max`
-    return found / 2**30
+    return found / 1e9
 
 def machine()->Needs: # cores, memory and graphics cards
     "What this machine has."
@@ -153,7 +153,7 @@ def can_begin(
 # %% ../../nbs/press/08_schedule.ipynb #0038da77
 def _span(s): return f'{s:.1f} s' if s < 10 else f'{s:.0f} s' if s < 120 else f'{s / 60:.0f} min' if s < 7200 else f'{s / 3600:.1f} h'
 
-def _size(mb): return f'{mb:.0f} MB' if mb < 1000 else f'{mb / 1024:.1f} GB'
+def _size(mb): return f'{mb:.0f} MB' if mb < 1000 else f'{mb / 1000:.1f} GB'
 
 def remaining_s(
     record:dict, # of an earlier run under the same profile

@@ -9,7 +9,6 @@ __all__ = ['Settings', 'read_settings', 'read_config', 'site_config']
 import configparser, datetime, difflib, re
 from dataclasses import dataclass, fields
 from pathlib import Path
-import yaml
 from ..core import ConfigError, unknown
 from .files import misfit, read_text
 from .plan import COLUMNS
@@ -127,6 +126,7 @@ def read_config(
     root:str|Path, # the project's folder
 )->dict: # what `_quarto.yml` says
     "Read `_quarto.yml`; broken YAML and near misses are a `ConfigError` with their line."
+    import yaml  # the plan opens at once: it asks for settings alone
     path = Path(root)/'_quarto.yml'
     text = read_text(path, ConfigError)
     try: config = yaml.safe_load(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core import KataError, NoteError, code_hash, parse_code
 from .child import _cpu_name
 from .note import Note, parameters, post_paths, profiles, read_note
-from .reach import Cache, Library, read_cells, read_module
+from .reach import Facts, Library, read_cells, read_module
 from .record import outputs_hash, published, read_records, record_path
 from .run import evaluated
 
@@ -209,11 +209,11 @@ def _judged(path):
     two = [n for n, r in enumerate(records) if n == 0 or r is shown]
     return dict(records=[{k: records[n][k] for k in _KEPT if k in records[n]} for n in two], shown=next((i for i, n in enumerate(two) if records[n] is shown), None))
 
-def _read(path, cache):
+def _read(path, kept):
     "The facts of a post, and its records as `_judged` gives them."
-    facts = cache.get('post', path, lambda: _facts(read_note(path)))
+    facts = kept.get('post', path, lambda: _facts(read_note(path)))
     at = record_path(path)
-    found = cache.get('records', at, lambda: _judged(path)) if at.exists() or at.is_symlink() else dict(records=[], shown=None)
+    found = kept.get('records', at, lambda: _judged(path)) if at.exists() or at.is_symlink() else dict(records=[], shown=None)
     newest = found['records'][0] if found['records'] else None
     return facts, newest, None if found['shown'] is None else found['records'][found['shown']]
 
@@ -232,7 +232,7 @@ def status(
     env:bool=False, # whether to say what differs between the records and this machine
 )->list: # a `Status` for each post, in their order
     "What is known of each post's results; a post that cannot be read does not hide the others."
-    kept = Cache(Path(root)/'.kata'/'facts.json')
+    kept = Facts(Path(root)/'.kata'/'facts.json')
     library = Library(root, kept)
     def one(path):
         try:

@@ -9,7 +9,7 @@ __all__ = ['Disposition', 'disposition', 'said', 'part_of', 'effort', 'look_agai
 
 # %% ../../nbs/press/05_week.ipynb #6a68fdc0
 import datetime as dt
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from .plan import BACKLOG, COLUMNS, Item, Leftover, Plan, PlanError, backlog
 
 # %% ../../nbs/press/05_week.ipynb #dc3325c4
@@ -112,7 +112,7 @@ def item_data(
     item:Item, # an item
 )->dict: # ready for JSON
     "An item as data."
-    return {k: str(v) if isinstance(v, dt.date) else v for k, v in asdict(item).items() if v not in (None, '') and k != 'line'}
+    return {k: str(v) if isinstance(v, dt.date) else v for k, v in item._asdict().items() if v not in (None, '') and k != 'line'}
 
 def leftover_data(
     left:Leftover, # something in the backlog

@@ -39,6 +39,42 @@ local function callout(div)
   return content
 end
 
+-- tabs: each heading of the highest level begins one; without a script their names stand above them
+local tabsets = 0
+local function tabset(div)
+  if not div.classes:includes('panel-tabset') then return nil end
+  local level
+  for _, b in ipairs(div.content) do if b.t == 'Header' and (not level or b.level < level) then level = b.level end end
+  if not level then return nil end
+  tabsets = tabsets + 1
+  local tabs = {}
+  for _, b in ipairs(div.content) do
+    if b.t == 'Header' and b.level == level then
+      tabs[#tabs + 1] = {name = inline_html(b.content), id = 'tabset-' .. tabsets .. '-' .. #tabs + 1, content = pandoc.Blocks{}}
+    elseif #tabs > 0 then
+      if b.t == 'Header' then b.classes:insert('unlisted') end
+      tabs[#tabs].content:insert(b)
+    end
+  end
+  local list, out = {}, pandoc.Blocks{}
+  for _, t in ipairs(tabs) do
+    list[#list + 1] = '<button type="button" role="tab" id="' .. t.id .. '-tab" aria-controls="' .. t.id .. '">' .. t.name .. '</button>'
+    out:insert(pandoc.Div({raw('<p class="tab-name" aria-hidden="true">' .. t.name .. '</p>'), table.unpack(t.content)}, {id = t.id, class = 'tab', role = 'tabpanel', ['aria-labelledby'] = t.id .. '-tab'}))
+  end
+  out:insert(1, raw('<div class="tablist" role="tablist">' .. table.concat(list) .. '</div>'))
+  return pandoc.Div(out, {class = 'panel-tabset', id = div.identifier})
+end
+
+-- {{< video FILE >}}: a player for a file of the site; a film elsewhere is a link, for nothing is asked of other servers
+local function video(para)
+  local source = stringify(para):match('^{{<%s*video%s+(%S+).*>}}$')
+  if not source then return nil end
+  for _, i in ipairs(para.content) do if i.t == 'Link' then source = i.target end end
+  local title = stringify(para):match('title="([^"]*)"') or stringify(para):match('title=“([^”]*)”')
+  if source:match('^https?:') then return raw('<p><a class="film" href="' .. escape(source) .. '">▶ <span>' .. escape(title or 'Watch the film at ' .. source:match('^https?://([^/]+)')) .. '</span></a></p>') end
+  return raw('<video controls preload="metadata" src="' .. escape(source) .. '"' .. (title and ' aria-label="' .. escape(title) .. '"' or '') .. '></video>')
+end
+
 -- pandoc reads `fig-alt` as any attribute; a reader's screen reader needs it as alt
 local function image(img)
   local alt = img.attributes['fig-alt']
@@ -71,10 +107,47 @@ function Counter:caption(inlines, id)
   return inlines
 end
 
+-- figures inside a figure are its parts: (a), (b), each with its own name to refer to
+function Counter:part(block, parent, n)
+  local id, letter = block.identifier, '(' .. string.char(96 + n) .. ')'
+  self.label[id] = self:number(parent) .. ' ' .. letter
+  local content, caption = block.content, block.t == 'Figure' and block.caption.long[1] and block.caption.long[1].content or pandoc.Inlines{}
+  local last = content[#content]
+  if block.t == 'Div' and #content > 1 and (last.t == 'Para' or last.t == 'Plain') then caption = content:remove().content end
+  if block.t == 'Div' and #content == 1 and content[1].t == 'Figure' then
+    caption = content[1].caption.long[1] and content[1].caption.long[1].content or caption
+    content = content[1].content
+  end
+  caption:insert(1, pandoc.Span({pandoc.Str(#caption > 0 and letter .. ' ' or letter)}, {class = 'caption-label'}))
+  return pandoc.Figure(content, {long = {pandoc.Plain(caption)}}, pandoc.Attr(id, {'part'}))
+end
+
+function Counter:parts_of(div)
+  local n = 0
+  local function one(b)
+    if (b.t ~= 'Div' and b.t ~= 'Figure') or b.identifier == div.identifier or not b.identifier:match('^fig%-') then return nil end
+    n = n + 1
+    return self:part(b, div.identifier, n)
+  end
+  local function bare(p)  -- a picture without a caption is no figure to pandoc
+    local i = #p.content == 1 and p.content[1]
+    if i and i.t == 'Image' and i.identifier:match('^fig%-') then
+      local id = i.identifier
+      i.identifier = ''
+      return one(pandoc.Figure({pandoc.Plain{i}}, {long = {}}, {id = id})), false
+    end
+  end
+  div.content = div.content:walk({traverse = 'topdown', Div = function(d) local p = one(d); if p then return p, false end end, Figure = function(f) local p = one(f); if p then return p, false end end, Para = bare})
+end
+
 -- Quarto's figure: a div whose id begins with fig- or tbl- and whose last paragraph is the caption
 function Counter:figure(div)
   local known = kind_of(div.identifier)
   if not (known or div.classes:includes('captioned')) then return nil end
+  if known then
+    self:number(div.identifier)
+    self:parts_of(div)
+  end
   local content, caption = div.content, nil
   local last = content[#content]
   if #content > 1 and (last.t == 'Para' or last.t == 'Plain') then caption = content:remove().content end
@@ -153,29 +226,38 @@ local function headings(doc)
   return found
 end
 
+-- sources: each citation leads to its entry in the list, and one that the bibliography lacks is named
+local function sources(doc, request, unresolved)
+  local cited = false
+  doc:walk({Cite = function() cited = true end})
+  if not cited then return doc end
+  doc.meta.bibliography, doc.meta.csl, doc.meta['link-citations'] = request.bibliography, request.csl, true
+  local known = {}
+  for _, r in ipairs(pandoc.utils.references(doc)) do known[r.id] = true end
+  doc:walk({Cite = function(c) for _, one in ipairs(c.citations) do if not known[one.id] then unresolved[#unresolved + 1] = one.id end end end})
+  local _, found = pandoc.log.silence(pandoc.utils.citeproc, doc)  -- what it would warn of is in `unresolved`
+  return found
+end
+
 local function convert(request)
   local doc = pandoc.read(request.text, READER)
+  tabsets = 0
   local counter, unresolved = Counter.new(), {}
   counter:sections(doc)
   -- numbers follow the order of the page: tables, figures and equations in one pass from the top
   doc = doc:walk({traverse = 'topdown',
     Div = function(d)
-      local c = callout(d)
+      local c = callout(d) or tabset(d)
       if c then return c end
       return counter:figure(d)
     end,
     Figure = function(f) return counter:plain_figure(f) end,
     Table = function(t) return counter:table(t), false end,
-    Para = function(p) return counter:equation(p) end,
+    Para = function(p) return video(p) or counter:equation(p) end,
     Image = image,
     Math = function(m) return m.mathtype == 'DisplayMath' and pandoc.Span({m}, {class = 'math-display'}) or nil, false end})
   doc = doc:walk({Cite = function(c) return counter:reference(c, unresolved) end})
-  if request.bibliography then
-    doc.meta.bibliography = request.bibliography
-    doc.meta.csl = request.csl
-    doc.meta['link-citations'] = true
-    doc = pandoc.utils.citeproc(doc)
-  end
+  if request.bibliography then doc = sources(doc, request, unresolved) end
   return {html = html(doc.blocks), headings = headings(doc), unresolved = unresolved}
 end
 
