@@ -33,6 +33,7 @@ def png(grey, side=8):
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20" viewBox="0 0 30 20"><path d="M0 10h30" stroke="black"/></svg>'
 def shows(**data): return dict(output_type='display_data', metadata={}, data={k.replace('_', '/', 1).replace('svg', 'svg+xml'): v for k, v in data.items()})
+def returns(**data): return shows(**data) | dict(output_type='execute_result', execution_count=1)
 def prints(text, name='stdout'): return dict(output_type='stream', name=name, text=text)
 def raises(name, text): return dict(output_type='error', ename=name, evalue=text, traceback=[f'\x1b[0;31m{name}\x1b[0m: {text}'])
 
@@ -195,6 +196,17 @@ NET = [
     ('#| output: asis\nprint("**strong**")', prints('**strong**\n')), ('fails()', raises('ValueError', 'no such thing')), ('both()', prints('first\n'), shows(text_plain='then')),
     '## Links\n\n[The ear](02_ear.ipynb) and [home](../index.md).', ('nothing_shown = 1',)]
 
+PARTS = [
+    '## Figures of several things\n\nSee @fig-heard, @fig-pair-2, @fig-alone and @tbl-both.',
+    ('#| label: fig-heard\n#| fig-cap: What is seen and heard\n#| fig-alt: "a wave"\nhear()', shows(image_png=png(10), text_plain='<Figure>'), returns(text_html='<audio controls src="wave.wav"></audio>', text_plain='a player')),
+    ('#| label: fig-pair\n#| fig-cap: Two of them\n#| fig-subcap: [Left, Right]\n#| fig-alt: ["dark", "light"]\npair()', shows(image_png=png(20), text_plain='<Figure>'), shows(image_png=png(220), text_plain='<Figure>')),
+    ('#| label: fig-told\n#| fig-cap: Told and drawn\n#| fig-alt: "grey"\ntell()', prints('drawn\n'), shows(image_png=png(60), text_plain='<Figure>')),
+    '## What a drawing call returned',
+    ('#| label: fig-alone\n#| fig-cap: One with a legend\n#| fig-alt: "a legend"\nlegend()', shows(image_png=png(30), text_plain='<Figure>'), returns(text_plain='<matplotlib.legend.Legend at 0x7f2a>')),
+    ('#| fig-alt: "an axis"\nlimits()', shows(image_png=png(40), text_plain='<Figure>'), returns(text_plain='(0.0, 1.0)')),
+    ('axes()', returns(text_plain='[<matplotlib.lines.Line2D at 0x7f2a>]')), ('tree()', returns(text_plain='<a.Tree of 3 leaves>')),
+    ('#| label: tbl-both\n#| tbl-cap: Two tables\ntables()', shows(text_html='<table><tr><td>1</td></tr></table>', text_plain='1'), shows(text_html='<table><tr><td>2</td></tr></table>', text_plain='2'))]
+
 def make_blog(root):
     "A small blog that has everything a page may hold; its folder."
     posts = root/'nbs'/'posts'
@@ -204,6 +216,7 @@ def make_blog(root):
     (root/'nbs/index.md').write_text('---\ntitle: Home\ndescription: What this is.\ntoc: false\nlisting: {id: posts, contents: posts, sort: "date desc", type: default, feed: true}\n---\n\nHello.\n\n## Newest\n\n::: {#posts}\n:::\n')
     (root/'nbs/prose.md').write_text(PROSE)
     (root/'nbs/forms.md').write_text(FORMS)
+    (root/'nbs/parts.ipynb').write_text(notebook('title: Cells that show more than one thing\ndescription: Figures of several outputs.', *PARTS))
     (root/'nbs/film.mp4').write_bytes(b'no film')
     (root/'nbs/references.bib').write_text('@article{he2016, title={Deep Residual Learning}, author={He, Kaiming}, year={2016}, journal={CVPR}, keywords={paper, vision}, url={https://example.org/he}}\n')
     (root/'nbs/line.svg').write_text(SVG)

@@ -1,11 +1,12 @@
 "goals: what meets a goal answers for itself, and a name that does not exist is found."
-import json
+import datetime as dt, json, subprocess
 from pathlib import Path
 import pytest
 from kata_blog.core import KataError
 from kata_blog.press.cli import main
 from kata_blog.press.goals import answers, course_problems, read_goals
 from kata_blog.press.note import read_note
+from kata_blog.press.plan import read_plan
 from kata_blog.press.reading import read_readings
 from making import run_and_keep, write_post
 
@@ -93,6 +94,46 @@ def test_goals_for_people_and_programs(project, capsys):
     assert 'open Add  (project; adding is missing (no run is recorded), adding.total is missing (no run is recorded))' in out and 'Week 2' not in out
     assert main(['plan', 'goals', '--json']) == 0
     assert [g['goal'] for g in json.loads(capsys.readouterr().out) if g['met']] == ['Meet people', 'Ask', 'Publish']
+
+LINKED = '2026-11-23,,[ ] write it (posts/01_adding.ipynb),,,[x] Lunch with A,'
+
+def test_a_record_enters_what_it_has_done_on_its_own_day(project, capsys):
+    edit(project/'nbs/plan.csv', 'week 1,,,,,,', 'week 1,,[ ] write it,,,,')
+    edit(project/'nbs/plan.csv', '2026-11-23,,,,,[x] Lunch with A,', LINKED)
+    before = (project/'nbs/plan.csv').read_text()
+    def done(*words):
+        code = main(['plan', 'done', *words])
+        return code, capsys.readouterr()
+    assert done()[1].out == 'nothing to do\n' and (project/'nbs/plan.csv').read_text() == before  # it is there, and has not run
+    record = run_and_keep(project, read_note(project/'nbs/posts/01_adding.ipynb'), 'cpu')
+    day = record['started'][:10]
+    assert done()[1].out == f'done     write it, by the record of {day}\n'
+    plan = read_plan(project/'nbs/plan.csv')
+    assert [(str(i.day), i.column, i.state) for i in plan.items if i.day and i.text == 'write it'] == [('2026-11-23', 'Programming', 'moved'), (day, 'Programming', 'done')]
+    assert done()[1].out == 'nothing to do\n' and done('--spent', '2')[0] == 2
+
+def test_a_record_that_was_there_before_proves_nothing(project, capsys):
+    run_and_keep(project, read_note(project/'nbs/posts/01_adding.ipynb'), 'cpu')
+    (project/'nbs/plan.csv').write_text((project/'nbs/plan.csv').read_text() + '2999-01-01,,[ ] write it anew (posts/01_adding.ipynb),,,,\n')
+    assert main(['plan', 'done']) == 0 and capsys.readouterr().out == 'nothing to do\n'
+
+def test_a_stale_record_proves_nothing(project, capsys):
+    post = project/'nbs/posts/01_adding.ipynb'
+    edit(project/'nbs/plan.csv', '2026-11-23,,,,,[x] Lunch with A,', LINKED)
+    run_and_keep(project, read_note(post), 'cpu')
+    edit(post, 'sum(range(n))', 'sum(range(n + 1))')
+    assert main(['plan', 'done']) == 0 and capsys.readouterr().out == 'nothing to do\n'
+
+def git(root, *words): subprocess.run(['git', '-C', str(root), '-c', 'user.name=a', '-c', 'user.email=a@example.org', '-c', 'commit.gpgsign=false', *words], check=True, capture_output=True)
+
+def test_a_commit_enters_a_page_also_from_the_backlog(project, capsys):
+    (project/'nbs/plan.csv').write_text(PLAN.replace('2026-11-24,,,,,[x] Lunch with A,', '2026-11-24,,,,[>] put it online (index.md),[x] Lunch with A,[ ] put it online (index.md)'))
+    git(project, 'init', '-q'); git(project, 'add', 'nbs/index.md'); git(project, 'commit', '-qm', 'page', '--date', '2026-11-26T12:00:00')
+    edit(project/'nbs/index.md', 'title: Home', 'title: Home\ndraft: true')
+    assert main(['plan', 'done']) == 0 and capsys.readouterr().out == 'nothing to do\n'
+    edit(project/'nbs/index.md', '\ndraft: true', '')
+    assert main(['plan', 'done']) == 0 and capsys.readouterr().out == 'done     put it online, by the commit of 2026-11-26\n'
+    assert read_plan(project/'nbs/plan.csv').cell(dt.date(2026, 11, 26), 'Writing and reflection') == '[x] put it online (index.md)'
 
 def test_the_course_is_sound():
     "The plan, the reading list and the goals that the blog ships name only what there is."

@@ -1,9 +1,11 @@
 "map: what a post needs is what its cells import, and what comes too early fails the check."
+import html, re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 import pytest
 from kata_blog.press.cli import main
 from kata_blog.press.map import Dot, map_posts, map_svg, map_words, needs_markdown, order_problems, users_markdown
+from kata_blog.press.pandoc import Pandoc
 from making import write_post
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,5 +104,18 @@ def test_the_picture_holds_whatever_a_title_holds():
 def test_words_and_picture_say_the_same():
     dots = [Dot('a', 'A', 1, 'a.html'), Dot('b', 'B', 2, 'b.html', ('a',)), Dot('c', 'C', 2)]
     assert map_words(dots).split('\n') == ['- [A](a.html): needs no other post; used later in [B](b.html).', '- [B](b.html): needs [A](a.html); used later in no post so far.', '- C (planned)', '']
+
+TITLE = 'A_b* [c](d) <b> `e` $f$ #g @h ~i^'
+
+def test_a_title_is_text_wherever_it_stands(course):
+    dots = [Dot('a', TITLE, 1, 'a.html'), Dot('b', 'B', 2, 'b.html', ('a',)), Dot('c', TITLE, 2)]
+    course('01_nets', 1, 'class Net: pass')
+    root = course('02_two', 1, '', 'from kata_blog.nets import Net\nNet()')
+    path = root/'nbs'/'posts'/'01_nets.ipynb'
+    path.write_text(path.read_text().replace('title: NETS', f"title: '{TITLE}'"))
+    stops = map_posts(root)
+    with Pandoc() as pandoc: pages = {m: pandoc.convert(m)['html'] for m in (map_words(dots), needs_markdown('02_two', stops))}
+    for markdown, page in pages.items():
+        assert html.unescape(re.sub(r'<[^>]+>', '', page)).count(TITLE) == markdown.count('(a.html)') + markdown.count('(nets.html)') + markdown.count('planned') > 0
 
 def test_the_blog_is_in_order(): assert order_problems(ROOT) == []

@@ -1,13 +1,14 @@
 "pages: the plan, the weeks, the reading list and the map on the site; what is damaged empties its own page and no other."
-import json, re, shutil
+import datetime as dt, json, re, shutil, time
 from pathlib import Path, PurePosixPath
 import pytest
 from damage import DAMAGED, SOUND
+from kata_blog.press.calendar import calendar
 from kata_blog.press.check import check_site
 from kata_blog.press.cli import main
 from kata_blog.press.note import read_note
-from kata_blog.press.pages import PLACES, fill, made_pages, read_course
-from kata_blog.press.plan import DATE, EMPTY
+from kata_blog.press.pages import PLACES, Course, fill, made_pages, plan_markdown, read_course
+from kata_blog.press.plan import EMPTY, parse_plan
 from kata_blog.press.render import build
 from kata_blog.press.settings import read_settings
 from kata_blog.press.stage import stage
@@ -127,6 +128,15 @@ def test_the_site_is_built_whatever_is_damaged(name, old, new, title, blog, caps
     assert title in words(page(blog, where)) and 'callout-warning' in page(blog, where) and 'It is 45' in words(page(blog, 'weeks/1.html' if name != 'references.bib' else 'posts/adding.html'))
     assert check_site(blog/'_site') == []
     assert main(['build', '--strict']) == 1
+
+def test_twenty_years_are_a_page_at_once():
+    "Time grows with the days and not with their square: that took minutes."
+    day = lambda n: dt.date(2026, 11, 23) + dt.timedelta(n)
+    rows = (f'{f"week {n // 7 + 1},,,[ ] thing {n // 7 + 1},,," + chr(10) if n % 7 == 0 else ""}{day(n)},[x] a paper {{2p/3}},"[x] code {n}{chr(10)}[>] more",[ ] thing {n // 7 + 1},,[x] a video,[ ] more' for n in range(7300))
+    start = time.process_time()
+    course = Course(Path('.'), {}, {}, set(), {}, {}, plan=parse_plan(EMPTY + '\n'.join(rows) + '\n'))
+    page, feed = plan_markdown(course), calendar(course.plan, {})
+    assert page.count('<tr role="row" data-day') == 7300 and feed.count('BEGIN:VEVENT') == 7300 * 4 + 1043 and time.process_time() - start < 12
 
 def test_an_author_may_write_a_week_himself(blog):
     (blog/'nbs'/'weeks').mkdir()

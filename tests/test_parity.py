@@ -50,6 +50,6 @@ def test_this_blog_is_the_same_in_both(tmp_path):
     import os
     os.environ['PATH'] = f'{Path(quarto()).parent}{os.pathsep}{os.environ["PATH"]}'
     sites = {r: build(ROOT, tmp_path/r, renderer=r).site for r in ('pandoc', 'quarto')}
-    ours, theirs = (facts_of(sites[r], '')['pages'] for r in ('pandoc', 'quarto'))
-    assert sorted(ours) == sorted(theirs)
-    assert [(p, a) for p in ours for a in ASPECTS if ours[p][a] != theirs[p][a]] == []
+    ours, theirs = (facts_of(sites[r], '') for r in ('pandoc', 'quarto'))
+    assert sorted(ours['pages']) == sorted(theirs['pages']) and ours['feeds'] == theirs['feeds']
+    assert [(p, a) for p in ours['pages'] for a in ASPECTS if ours['pages'][p][a] != theirs['pages'][p][a]] == []

@@ -210,3 +210,13 @@ def test_a_source_is_cited_listed_and_missed(tmp_path):
 def test_films():
     html = convert('{{< video a.mp4 title="A cell" >}}\n\n{{< video https://example.org/x >}}')['html']
     assert '<video controls preload="metadata" src="a.mp4" aria-label="A cell"></video>' in html and '<a class="film" href="https://example.org/x">' in html and 'iframe' not in html
+
+@pytest.mark.parametrize('name', ['index.xml', 'index.atom.xml', 'categories/sound.xml', 'categories/sound.atom.xml'])
+def test_a_feed_parser_reads_each_feed_whole(blog, name):
+    import feedparser
+    change(blog, '02_ear.ipynb', 'kata: {week: 2', 'categories: [sound]\\nkata: {week: 2')
+    settings(blog, address='https://example.org/blog', repository='me/it')
+    feed = feedparser.parse((build(blog).site/name).read_bytes())
+    assert not feed.bozo and feed.version in ('rss20', 'atom10') and feed.feed.title and feed.feed.link.startswith('https://example.org/blog')
+    assert len(feed.entries) == (1 if 'sound' in name else 2) and len({e.id for e in feed.entries}) == len(feed.entries)
+    for e in feed.entries: assert e.link.startswith('https://example.org/blog/posts/') and e.published_parsed.tm_year == 2026 and 'href="https://example.org/blog/' in e.content[0].value

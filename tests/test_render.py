@@ -23,10 +23,8 @@ def post(root, name, title, date, *cells):
     (root/'nbs/posts/records'/f'{name}.json').write_text(json.dumps([of_today(path, RECORD)]))
     return path
 
-@pytest.fixture
-def blog(tmp_path):
+def write_blog(root):
     "A blog with a home page, an about page, a library note and two posts."
-    root = tmp_path/'blog'
     (root/'nbs/posts/records').mkdir(parents=True)
     (root/'_quarto.yml').write_text(QUARTO)
     (root/'settings.ini').write_text('[blog]\ntitle = A & B\nauthor = Someone\nlicence_text = CC BY 4.0\nrepository = me/it\n')
@@ -37,6 +35,9 @@ def blog(tmp_path):
     post(root, '01_net', 'Net', '2026-11-23', code('#| label: fig-a\n#| fig-cap: A.\n#| fig-alt: a dot\ndraw()', picture()), cell('markdown', '## Part\n\nSee @fig-a and [core](../00_core.ipynb).'))
     post(root, '02_ear', 'Ear', '2026-11-30', cell('markdown', '## Part\n\nSee [the net](01_net.ipynb).'))
     return root
+
+@pytest.fixture
+def blog(tmp_path): return write_blog(tmp_path/'blog')
 
 def read(built, page): return (built.site/page).read_text()
 def everything(site): return {p.relative_to(site).as_posix(): p.read_bytes() for p in site.rglob('*') if p.is_file()}

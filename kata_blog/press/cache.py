@@ -43,6 +43,8 @@ class Cache:
 
     def _path(self, key): return self.folder/key[:2]/key[2:]
 
+    def __contains__(self, key): return self._path(key).is_file()
+
     def get(self,
         key:str, # from `key_of`
         make, # function that makes the content where it is missing

@@ -18,6 +18,7 @@ def folded(
     line:str, # a property with its value
 )->str: # the same in pieces of at most 75 bytes, without an end
     "A line of an iCalendar file, folded."
+    if len(line.encode()) <= 75: return line
     pieces, piece = [], ''
     for letter in line:
         if len((piece + letter).encode()) > 75:

@@ -176,14 +176,21 @@ _COMMANDS['status'] = 'say of each post whether its results still belong to the 
 def _check_words(p):
     p.add_argument('folder', nargs='?')
     p.add_argument('--external', action='store_true', help='also ask every address outside the site that it links to')
+    p.add_argument('--no-browser', action='store_true', help='do not look at the pages in Chromium, where there is one')
 
-def _valid(root, site):
+def _printed(root, site, args):
+    "What is wrong with a printed site."
+    from kata_blog.press.browser import browse_site, no_browser
     from kata_blog.press.cache import Cache
+    from kata_blog.press.check import check_site
     from kata_blog.press.valid import valid_site
     cache = Cache(root/'.kata'/'checked')
-    found = valid_site(site, cache)
-    cache.sweep()
-    return found
+    found = [*check_site(site), *valid_site(site, cache)]
+    why = 'not asked for' if args.no_browser else no_browser()
+    if why: print(f'the pages were not looked at in a browser ({why})')
+    else: found += browse_site(site, cache)
+    if not why: cache.sweep()
+    return found + (_outside(root, site) if args.external else [])
 
 def _outside(root, site):
     from kata_blog.press.outside import check_outside
@@ -191,9 +198,9 @@ def _outside(root, site):
 
 def _check(args):
     root = _root(args)
-    from kata_blog.press.check import check_project, check_site
+    from kata_blog.press.check import check_project
     problems, site = list(check_project(root)), root/'_site'
-    if site.is_dir(): problems += [*check_site(site), *_valid(root, site), *(_outside(root, site) if args.external else [])]
+    if site.is_dir(): problems += _printed(root, site, args)
     else: print('no _site yet: links and pages are checked after `kata build`')
     code, warnings = _print_problems(problems), sum(p.warning for p in problems)
     counts = [f'{n} {what}' + 's' * (n != 1) for n, what in ((len(problems) - warnings, 'problem'), (warnings, 'warning')) if n]
@@ -278,35 +285,42 @@ def _add(draft, args):
     column, day = _asked(find_column, args.column), _asked(read_day, args.on, args.today)
     draft.add(day, column, item)
     if args.important: draft.add(draft.plan.week_of(day), column, f'[ ] {item.text}')
-    return [item]
+    return {item: ''}
 
 def _item(draft, words, args):
     from kata_blog.press.plan import find_item
     return find_item(draft.plan, words, args.today)
 
-def _mark(state):
-    def mark(draft, args):
-        item = _item(draft, args.item, args)
-        draft.mark(item, state, getattr(args, 'spent', None))
-        return [item]
-    return mark
+def _done(draft, args):
+    if args.item: return _marked(draft, args, 'done', args.spent)
+    from kata_blog.press.goals import proofs
+    from kata_blog.press.plan import column_of
+    if args.spent is not None: raise UsageError('kata plan done: --spent belongs to an item; name it')
+    found = proofs(args.root, draft.plan)
+    for p in found: draft.settle(p.item, p.day, column_of(draft.plan, p.item))
+    return {p.item: f', by the {p.by} of {p.day}' for p in found}
+
+def _marked(draft, args, state, spent=None):
+    item = _item(draft, args.item, args)
+    draft.mark(item, state, spent)
+    return {item: ''}
 
 def _move(draft, args):
-    from kata_blog.press.plan import BACKLOG, PlanError, backlog, find_column
+    from kata_blog.press.plan import BACKLOG, PlanError, column_of, find_column
     from kata_blog.press.week import read_day
     item, day = _item(draft, args.item, args), _asked(read_day, args.to, args.today)
-    column = _asked(find_column, args.column) if args.column else next((l.column for l in backlog(draft.plan) if l.item == item), item.column)
+    column = _asked(find_column, args.column) if args.column else column_of(draft.plan, item)
     if column == BACKLOG: raise PlanError(f'{item.text!r} came into the backlog from no column; name the one it goes to: --column reading')
     draft.move(item, day, column)
-    return [item]
+    return {item: ''}
 
 _WHICH = dict(metavar='ITEM', help='its number in `kata plan today`, or some of its words')
 _EDIT['add'] = 'plan something', _add, {'column': dict(help='its name or its beginning: reading, prog'), 'text': dict(help='as "BERT {2p} [@devlin2019]"'),
     '--on': dict(default='today', metavar='DAY'), '--important': dict(action='store_true', help='it is the most important thing of its week')}
-_EDIT['done'] = 'say that something is done', _mark('done'), {'item': _WHICH, '--spent': dict(type=int, metavar='P', help='pomodoros that it took')}
+_EDIT['done'] = 'say that something is done; without ITEM, enter what a record or a commit has done', _done, {'item': _WHICH | dict(nargs='?'), '--spent': dict(type=int, metavar='P', help='pomodoros that it took')}
 _EDIT['move'] = 'put something on another day', _move, {'item': _WHICH, 'to': dict(metavar='DAY', help='2026-11-23, tomorrow, mon'), '--column': dict(metavar='C')}
-_EDIT['drop'] = 'say that something will not be done', _mark('dropped'), {'item': _WHICH}
-_EDIT['rollover'] = 'put what earlier days left open into the backlog', lambda draft, args: draft.rollover(args.today), {}
+_EDIT['drop'] = 'say that something will not be done', lambda draft, args: _marked(draft, args, 'dropped'), {'item': _WHICH}
+_EDIT['rollover'] = 'put what earlier days left open into the backlog', lambda draft, args: dict.fromkeys(draft.rollover(args.today), ''), {}
 
 # %% ../../nbs/press/09_cli.ipynb #cd27f0b5
 def _export_plan(path, args):
@@ -344,9 +358,9 @@ def _plan(args):
     if args.what in _FILES: return _FILES[args.what][1](path, args)
     if args.what in _SHOW: data, lines = _SHOW[args.what][1](read_plan(path, args.settings.first_monday), args)
     else:
-        touched = []
-        edit_plan(path, lambda draft: touched.extend(_EDIT[args.what][1](draft, args)), args.settings.first_monday)
-        data, lines = [item_data(i) for i in touched], [f'{args.what:9}{i.text}' for i in touched] or ['nothing to do']
+        touched = {}  # item to more words about it
+        edit_plan(path, lambda draft: touched.update(_EDIT[args.what][1](draft, args)), args.settings.first_monday)
+        data, lines = [item_data(i) for i in touched], [f'{args.what:9}{i.text}{more}' for i, more in touched.items()] or ['nothing to do']
     print(json.dumps(data, indent=1, ensure_ascii=False) if args.json else '\n'.join(lines))
 
 _COMMANDS['plan'] = 'show and edit the plan: what the day holds, what comes next, what was left', _plan, _plan_words

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WAYS', 'Goal', 'read_goals', 'Known', 'read_known', 'Answer', 'goal_faults', 'answers', 'goal_lines', 'goal_data',
-           'plan_problems', 'course_problems']
+           'Proof', 'proofs', 'plan_problems', 'course_problems']
 
 # %% ../../nbs/press/06_goals.ipynb #238bda80
-import re
+import datetime as dt, re
 from dataclasses import dataclass, field
 from pathlib import Path
 import yaml
@@ -15,10 +15,10 @@ from ..core import KataError, unknown
 from .claims import Problem
 from .map import order_problems
 from .note import page_stem, post_paths, read_note
-from .plan import COLUMNS, Plan, PlanError, read_plan, shown
+from .plan import COLUMNS, Item, Plan, PlanError, read_plan, shown
 from .reading import note_problems, read_readings, reading_state
 from .record import published, read_records
-from .stale import status
+from .stale import ask_git, status
 from .week import paint
 
 # %% ../../nbs/press/06_goals.ipynb #a4a8f67c
@@ -183,6 +183,40 @@ def goal_data(
     "A goal as data."
     g = answer.goal
     return dict(goal=g.text, week=g.week or None, kind=g.kind, by=g.met, met=answer.met, why=list(answer.why))
+
+# %% ../../nbs/press/06_goals.ipynb #d4e7a1b1
+@dataclass(frozen=True)
+class Proof:
+    "Why an open item is done."
+    item: Item    # as the plan has it
+    day: dt.date  # when the proof was made
+    by: str       # record or commit
+
+def _record_day(path, posts):
+    "When the run was that a post's page shows; None where its results are not those of the code."
+    if posts[page_stem(path)].word != 'fresh': return None
+    return dt.date.fromisoformat(published(read_records(path))['started'][:10])
+
+def _commit_day(path, since):
+    "The first day from `since` on on which a page was committed; None where there is none, or the page is a draft."
+    if path.suffix in ('.md', '.ipynb') and read_note(path).front.get('draft'): return None
+    days = map(dt.date.fromisoformat, ask_git(path.parent, 'log', '--format=%as', '--', path.name).split())
+    return min((d for d in days if d >= since), default=None)
+
+def proofs(
+    root:str|Path, # the project
+    plan:Plan, # its plan
+)->list: # `Proof`s, in the order of the plan
+    "Open items that link to a post which has run since, or to a page which was committed since."
+    base, found = Path(root)/'nbs', []
+    linked = [(i, base/i.link.partition('#')[0]) for i in plan.items if i.day and i.state == 'open' and i.link]
+    paths = [*post_paths(root)] if linked else []
+    posts = {page_stem(s.name): s for s in status(root)} if any(p in paths for _, p in linked) else {}
+    for item, path in linked:
+        if not path.is_file(): continue
+        day, by = (_record_day(path, posts), 'record') if path in paths else (_commit_day(path, item.day), 'commit')
+        if day and day >= item.day: found.append(Proof(item, day, by))
+    return found
 
 # %% ../../nbs/press/06_goals.ipynb #c542334a
 def plan_problems(

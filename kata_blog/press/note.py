@@ -7,7 +7,7 @@ __all__ = ['read_directives', 'Cell', 'Note', 'page_stem', 'outputs_fault', 'cel
            'parameters', 'profiles', 'with_parameters', 'parse_imports', 'note_paths', 'post_paths']
 
 # %% ../../nbs/press/00_note.ipynb #f50ee693
-import ast, copy, datetime, difflib, os, re
+import ast, copy, datetime, difflib, json, os, re
 from dataclasses import dataclass, field
 from pathlib import Path
 import yaml
@@ -116,7 +116,7 @@ def page_stem(
 
 # %% ../../nbs/press/00_note.ipynb #6d83af10
 _FENCED = re.compile(r'\A\s*---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)', re.DOTALL)
-_HEADED = re.compile(r'\A\s*#[ \t]+(?P<title>[^\n]+)\n+(?:>[ \t]*(?P<description>[^\n]+)\n*)?(?P<items>(?:- [\w-]+:[^\n]*\n?)*)')
+_HEADED = re.compile(r'\A\s*#[ \t]+(?P<title>[^\n]+)(?:\n+|\Z)(?:>[ \t]*(?P<description>[^\n]+)\n*)?(?P<items>(?:- [\w-]+:[^\n]*\n?)*)')
 
 _SHORT = (str, int, float, datetime.date, type(None))
 _FRONT = dict(title=_SHORT, subtitle=_SHORT, description=_SHORT, bibliography=(str, [str], type(None)))
@@ -186,9 +186,16 @@ def _cell(raw, index, path):
     directives, code = read_directives(source, where) if kind == 'code' else ({}, '')
     return Cell(kind, source, index, raw.get('id', ''), raw.get('outputs', []), raw.get('attachments', {}), directives, code)
 
+def _upgraded(raw, path):
+    "A notebook of 2011 to 2015 in the form that came after."
+    import nbformat
+    try: return json.loads(json.dumps(nbformat.convert(nbformat.from_dict(raw), 4)))
+    except Exception as e: raise NoteError(f'{path}: a notebook of nbformat {raw["nbformat"]} that cannot be read ({type(e).__name__}: {e}); open and save it in Jupyter') from None  # the converter fails as it likes
+
 def _notebook(path):
     raw = read_json(path, NoteError, 'a notebook is a JSON file, so restore it from git or save it again in Jupyter')
     if not isinstance(raw, dict) or 'cells' not in raw and 'nbformat' not in raw: raise NoteError(f'{path}: JSON without a list of cells; is it a notebook?')
+    if raw.get('nbformat') in (2, 3) and Path(path).parent.name != 'posts': raw = _upgraded(raw, path)  # a run writes into a post, which has to be of the form that it writes
     if raw.get('nbformat') != 4: raise NoteError(f'{path}: nbformat is {repr(raw.get("nbformat"))[:40]}; needed 4: `jupyter nbconvert --to notebook --inplace`')
     if fault := misfit(raw, _NOTEBOOK, 'it') or ('' if 'cells' in raw else 'JSON without a list of cells'): raise NoteError(f'{path}: {fault}; {_RESTORE}')
     return raw

@@ -17,7 +17,7 @@ from ..core import KataError
 from .calendar import calendar
 from .claims import Problem, bind
 from .goals import answers, read_known
-from .map import Dot, map_posts, map_svg, map_words, needs_markdown, users_markdown
+from .map import Dot, map_posts, map_svg, map_words, needs_markdown, users_markdown, verbatim
 from .note import page_stem
 from .plan import BACKLOG, COLUMNS, PlanError, backlog, read_plan
 from .reading import read_readings, reading_state
@@ -191,9 +191,9 @@ def thing_html(
     ended = f'done on {d.done:%A}' if d.done else d.thing.state
     return f'The most important thing: <strong>{_text(d.thing.text)}</strong>. It {stands}; {ended}.'
 
-def _week_table(course, week, by_day, up, since):
+def _week_table(course, week, up, since):
     days = course.plan.days_of(week)
-    rows = ''.join(_row(course, d, by_day.get(d, ()), up, since) for d in days if d in course.plan.rows or d in by_day)
+    rows = ''.join(_row(course, d, course.plan.at(d), up, since) for d in days if d in course.plan.rows)
     head = ''.join(f'<th role="columnheader" scope="col">{c}</th>' for c in ('Day', *COLUMNS))
     return (f'<details class="plan-week" id="week-{week}" data-last="{days[-1]}" open><summary>Week {week} <span class="quiet">{_span(days)}</span></summary>'
             f'<p class="plan-thing">{thing_html(course, week, up)} {_anchor("More on this week", f"{up}weeks/{week}.html")}</p>'
@@ -209,9 +209,8 @@ def plan_markdown(
 )->str: # Markdown
     "The whole plan."
     if course.plan is None: return notice(course, 'plan')
-    by_day, since = {}, _since(course)
-    for i in course.plan.items: by_day.setdefault(i.day, []).append(i)
-    return _raw('\n'.join(_week_table(course, w, by_day, up, since) for w in _weeks(course)) + _TODAY)
+    since = _since(course)
+    return _raw('\n'.join(_week_table(course, w, up, since) for w in _weeks(course)) + _TODAY)
 
 # %% ../../nbs/press/06_pages.ipynb #6769960a
 def _why(course, answer, up):
@@ -232,15 +231,13 @@ def goals_markdown(
              f'<span class="item-more">{a.goal.kind}; {", ".join(dict.fromkeys(_why(course, a, up)))}</span></li>' for a in course.answers if a.goal.week == week]
     return _raw(_list(lines)) if lines else 'No goal is written down for this week.\n'
 
-def _title(text): return re.sub(r'([\\`*_{}\[\]<>#|$~^@])', r'\\\1', str(text))  # a title is text, not Markdown
-
 def posts_markdown(
     course:Course, # what is known
     week:int, # from 1
     up:str='', # the way from the page to the top of the site
 )->str: # Markdown
     "The posts of a week: those that are there, and those that are planned."
-    lines = [f'- [{_title(n.title)}]({course.href(n.stem, up)}): {n.front.get("description", "")}' if course.href(n.stem) else f'- {_title(n.title)} (not published yet)' for n in course.posts_of(week)]
+    lines = [f'- [{verbatim(n.title)}]({course.href(n.stem, up)}): {n.front.get("description", "")}' if course.href(n.stem) else f'- {verbatim(n.title)} (not published yet)' for n in course.posts_of(week)]
     lines += [f'- {name} (planned)' for name, w in course.planned.items() if w == week]
     return '\n'.join(lines) + '\n' if lines else 'No post belongs to this week.\n'
 
@@ -275,7 +272,7 @@ def readings_markdown(
 )->str: # Markdown
     "The readings that the plan has in a week."
     if course.plan is None or 'readings' in course.faults: return notice(course, 'plan') + notice(course, 'readings')
-    keys = dict.fromkeys(i.key for i in course.plan.items if i.week == week and i.key in course.readings)
+    keys = dict.fromkeys(i.key for i in course.plan.in_week(week) if i.key in course.readings)
     return _raw(_list([_reading(course, course.readings[k], up, anchor=False) for k in keys], 'readings')) if keys else 'The plan has no reading for this week.\n'
 
 def _answer(course, note, up):
@@ -297,10 +294,10 @@ def learnt_markdown(
 )->str: # Markdown
     "What was learnt in a week: what its published runs answer, each number a link to its record, and the notes on its readings."
     here = [n for n in course.posts_of(week) if course.href(n.stem) and published(course.records.get(n.stem, []))]
-    said = [f'**[{_title(n.title)}]({course.href(n.stem, up)}).** {_answer(course, n, up) or n.front.get("description", "")}\n' for n in here]
-    keys = dict.fromkeys(i.key for i in (course.plan.items if course.plan else ()) if i.week == week and i.key)
+    said = [f'**[{verbatim(n.title)}]({course.href(n.stem, up)}).** {_answer(course, n, up) or n.front.get("description", "")}\n' for n in here]
+    keys = dict.fromkeys(i.key for i in (course.plan.in_week(week) if course.plan else ()) if i.key)
     notes = course.reading_notes
-    said += [f'**[{_title(notes[k].title)}]({up}reading/{k}.html).** {notes[k].front.get("description", "")}\n' for k in keys if k in notes]
+    said += [f'**[{verbatim(notes[k].title)}]({up}reading/{k}.html).** {notes[k].front.get("description", "")}\n' for k in keys if k in notes]
     return '\n'.join(said) if said else 'Nothing that a run or a note could vouch for yet.\n'
 
 def effort_markdown(
@@ -388,7 +385,7 @@ def top_markdown(
     reading = course.readings.get(path.stem) if path.parent == PurePosixPath('reading') else None
     if not reading: return ''
     who = ', '.join(filter(None, (_families(reading.author), reading.year)))
-    return _AROUND.format(f'Notes on [{_title(reading.title)}]({reading.link or "../reading.html#" + reading.key})' + (f', {_title(who)}' if who else '') + f'. Back to the [reading list](../reading.html#{reading.key}).')
+    return _AROUND.format(f'Notes on [{verbatim(reading.title)}]({reading.link or "../reading.html#" + reading.key})' + (f', {verbatim(who)}' if who else '') + f'. Back to the [reading list](../reading.html#{reading.key}).')
 
 def end_markdown(
     course:Course, # what is known
@@ -419,7 +416,7 @@ def titles_markdown(
     up:str='', # the way from the page to the top of the site
 )->str: # Markdown within a line
     "The posts of a week by their titles, then the names of those that are planned."
-    there = [f'[{_title(n.title)}]({course.href(n.stem, up)})' for n in course.posts_of(week) if course.href(n.stem)]
+    there = [f'[{verbatim(n.title)}]({course.href(n.stem, up)})' for n in course.posts_of(week) if course.href(n.stem)]
     soon = [name for name, w in course.planned.items() if w == week]
     return '; '.join(filter(None, [*there, f'planned: {", ".join(soon)}' if soon else '']))
 

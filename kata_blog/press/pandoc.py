@@ -229,12 +229,22 @@ def _shown(draft, cell, output, name, counter):
         path, attrs = _picture(draft, cell, form, value, name, size if isinstance(size, dict) else {})
         alt = _alt(draft, cell, next(counter))
         return 'display', f'![]({path}){{{attrs}{f" fig-alt={_attr(alt)}" if alt else ""}}}'
-    if form == 'text/html': return 'display', draft.hold(_html_output(value))
+    if form == 'text/html': return 'display', draft.hold(_html_output(draft, value, name))
     if form in ('text/markdown', 'text/latex'): return 'display', value
     return 'display', draft.hold(f'<pre class="cell-text"><code>{terminal_html(value)}</code></pre>')
 
-def _html_output(text):
-    text = _STYLE.sub('', text)
+_DATA = re.compile(r'(?<=src=")data:(?:audio|image|video)/([a-z0-9]+)[^,"]*;base64,([^"]{4096,})(?=")')
+
+def _html_output(draft, text, name):
+    "HTML that a cell gave; sounds and pictures in it become files, so that the page is there before they are."
+    text, numbers = _STYLE.sub('', text), itertools.count(1)
+    def put(m):
+        try: data = base64.b64decode(m[2])
+        except ValueError: return m[0]
+        path = f'{draft.files_dir}/{name}-{next(numbers)}.{m[1]}'
+        draft.files[path] = data
+        return path
+    text = _DATA.sub(put, text)
     return f'<div class="table-scroll">{text}</div>' if '<table' in text else f'<div class="html-output">{text}</div>'
 
 def _one_output(draft, cell, output, name, counter):
@@ -279,11 +289,15 @@ def _code_block(draft, cell):
     summary = html.escape(str(draft.option(cell, 'code-summary', 'Code')))
     return '\n\n'.join([draft.hold(f'<details class="code-fold"{" open" if fold == "show" else ""}><summary>{summary}</summary>'), block, draft.hold('</details>')])
 
+def _subcaptions(draft, cell):
+    "The captions of a figure's parts; empty where it has none."
+    captions = draft.option(cell, 'fig-subcap') if str(draft.option(cell, 'label') or '').startswith('fig-') else None
+    return [''] * len(cell.outputs) if captions is True else captions if isinstance(captions, list) else []
+
 def _parted(draft, cell, label, shown):
     "Displays with captions of their own as parts of the figure: (a), (b)."
-    captions = draft.option(cell, 'fig-subcap')
-    if captions is True: captions = [''] * len(shown)
-    if not isinstance(captions, list) or not str(label or '').startswith('fig-'): return shown
+    captions = _subcaptions(draft, cell)
+    if not captions: return shown
     return [f'::::::: {{#{label}-{n}}}\n\n{t}\n\n{c}\n\n:::::::' for n, (t, c) in enumerate(zip(shown, [*map(str, captions), *[''] * len(shown)]), 1)]
 
 def _captioned(draft, cell, outputs):
@@ -302,7 +316,7 @@ def _captioned(draft, cell, outputs):
 def _cell_attrs(draft, cell):
     classes = ['.cell'] + [f'.column-{c}' for c in [draft.option(cell, 'column')] if c] + [f'.{c.lstrip(".")}' for c in str(draft.option(cell, 'classes') or '').split()]
     label = draft.option(cell, 'label')
-    name = f'cell-{label}' if label else cell.id
+    name = None if _subcaptions(draft, cell) else f'cell-{label}' if label else cell.id  # as with Quarto: the figure has the name
     return (f'#{name} ' if name else '') + ' '.join(classes)
 
 def code_cell(
@@ -355,6 +369,8 @@ class Body:
     files: dict        # path relative to the page to bytes
 
 _LINE_LINK = re.compile(r'<a href="#cb\d+-\d+" aria-hidden="true" tabindex="-1"></a>')  # empty, and a third of a page's weight: the line itself has the id
+_NO_HEAD = re.compile(r'<th(\s[^>]*)?>\s*</th>')  # a corner of a table heads nothing, and who listens need not hear of it
+_SIGN = re.compile(r'<span class="op">([^<]*)</span>')  # signs look like the text around them, and there are more of them than of anything else
 
 def print_note(
     pandoc:Pandoc, # a warm pandoc
@@ -363,5 +379,6 @@ def print_note(
 )->Body: # the page's body
     "Print one note."
     found = pandoc.convert(page_markdown(draft), **request)
-    text = re.sub(r'<!--held (\d+)-->', lambda m: draft.held[int(m[1])], _LINE_LINK.sub('', found['html']))
+    text = re.sub(r'<!--held (\d+)-->', lambda m: draft.held[int(m[1])], _SIGN.sub(r'\1', _LINE_LINK.sub('', found['html'])))
+    text = _NO_HEAD.sub(lambda m: f'<td{m[1] or ""}></td>', text)
     return Body(text, list(found['headings']), list(found['unresolved']), draft.files)

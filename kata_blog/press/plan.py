@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DATE', 'BACKLOG', 'COLUMNS', 'STATES', 'EMPTY', 'PlanError', 'Item', 'read_item', 'Table', 'read_table', 'unquoted',
            'quoted', 'week_of', 'Plan', 'label_text', 'plan_of', 'parse_plan', 'read_plan', 'shown', 'Draft', 'apply',
-           'differences', 'edit_plan', 'find_item', 'find_column', 'Leftover', 'backlog']
+           'differences', 'edit_plan', 'find_item', 'find_column', 'Leftover', 'backlog', 'column_of']
 
 # %% ../../nbs/press/05_plan.ipynb #68b59f11
 import datetime as dt, difflib, os, re
@@ -182,6 +182,12 @@ class Plan:
     )->list: # seven days
         "The days of a week, Monday first."
         return [self.first_monday + dt.timedelta(7 * (week - 1) + n) for n in range(7)]
+
+    def in_week(self,
+        week:int, # from 1
+    )->list: # items, Monday's first; not that of the week's own row
+        "The items of a week's days."
+        return [i for day in self.days_of(week) for i in self.at(day)]
 
 _DAY, _WEEK = re.compile(r'\d{4}-\d\d-\d\d'), re.compile(r'week ([1-9]\d{0,3})')
 
@@ -371,6 +377,14 @@ class Draft:
         self.mark(item, 'moved')
         self.add(day, column or item.column, item._replace(state='open'))
 
+    def settle(self, item, day, column):
+        "Let an item be done on the day that it was done on; where that is another than it stands on, it leaves a trace. `column` is the one that it belongs to."
+        if (item.day, item.column) == (day, column): return self.mark(item, 'done')
+        self.mark(item, 'moved')
+        self.add(day, column, item._replace(state='done'))
+        for thing in self.plan.at(self.plan.week_of(day)):
+            if thing.text == item.text: self.mark(thing, 'done')
+
     def rollover(self, today):
         "Put what was left open before `today` into the backlog of its day."
         left = [i for i in self.plan.items if i.state == 'open' and i.day and i.day < today and i.column != BACKLOG]
@@ -500,3 +514,10 @@ def backlog(
         elif i.state == 'open': found.append(Leftover(i, first, column.get(i.text, BACKLOG)))
         if i.state == 'moved': since[i.text] = first
     return sorted(found, key=lambda l: l.since)
+
+def column_of(
+    plan:Plan, # the plan
+    item:Item, # one of its items
+)->str: # the name; the backlog for what came into it from none
+    "The column that an item belongs to, also while it waits in the backlog."
+    return item.column if item.column != BACKLOG else next((l.column for l in backlog(plan) if l.item == item), BACKLOG)

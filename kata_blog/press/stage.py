@@ -87,9 +87,33 @@ def _lined(output):
     data = output.get('data')
     return output | {'data': {k: v.splitlines(True) if isinstance(v, str) and k.startswith('text/') else v for k, v in data.items()}} if isinstance(data, dict) else output
 
+# %% ../../nbs/press/06_stage.ipynb #d28c61f4
+_DRAWN = re.compile(r'<(matplotlib|seaborn|mpl_toolkits)\.|<BarContainer')
+_HANDLE = re.compile(r'\[?<[^<>\n]*>\]?|Text\([-\d].*\)')
+_VISIBLE = ('image/', 'text/')
+
+def _text(output): return ''.join((output.get('data') or {}).get('text/plain') or '').strip()
+
+def _is_drawn(output, pictured):
+    "True for what a drawing call returned."
+    if output.get('output_type') != 'execute_result' or set(output.get('data') or ()) != {'text/plain'}: return False
+    return bool(_DRAWN.search(_text(output)) or pictured and _HANDLE.fullmatch(_text(output)))
+
+def _results(outputs):
+    "Outputs without what drawing calls returned; a result counts as something displayed."
+    pictured = any(str(form).startswith('image/') for o in outputs for form in (o.get('data') or ()))
+    kept = (o for o in outputs if not _is_drawn(o, pictured))
+    return [{k: v for k, v in o.items() if k != 'execution_count'} | {'output_type': 'display_data'} if o.get('output_type') == 'execute_result' else o for o in kept]
+
+def _parted(options, outputs):
+    "A figure's options; where its cell displays more than one thing, each is a part of it."
+    displays = [o for o in outputs if any(str(form).startswith(_VISIBLE) for form in (o.get('data') or ()))]
+    is_figure = str(options.get('label', '')).startswith('fig-') and 'fig-subcap' not in options and not isinstance(options.get('fig-cap'), list)
+    return options | {'fig-subcap': True} if is_figure and len(displays) > 1 else options
+
 def _staged_code(cell, options):
-    lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in options.items()]
-    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in cell.outputs]
+    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in _results(cell.outputs)]
+    lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in _parted(options, outputs).items()]
     return dict(cell_type='code', execution_count=None, metadata={}, outputs=outputs, source='\n'.join([*lines, _HIDE_LINE.sub('', cell.code)]))
 
 # %% ../../nbs/press/06_stage.ipynb #f052701f
@@ -219,9 +243,9 @@ def _key(key):
     "Each hash that the record's results depend on."
     cells, code = key.get('cells') or [], key.get('code') or {}
     if not cells and not code: return []
-    names = [f'- {_code(name)} {_code(found)}' for name, found in code.items()]
+    hashes = ['::: {.run-hashes}', '\n'.join(['```', *(f'{found}  {name}' for name, found in code.items()), '```']), ':::\n'] if code else []
     return _fold('run-key', f'Key: {_count(len(cells), "cell")} of the notebook and {_count(len(code), "piece")} of the library, each with its hash', [
-        'These are what the numbers depend on, together with the parameters and the versions of the data. Where one of them changes, this record is no longer of the code.\n', '::: {.run-hashes}', *names, ':::\n',
+        'These are what the numbers depend on, together with the parameters and the versions of the data. Where one of them changes, this record is no longer of the code.\n', *hashes,
         'Cells, in order: ' + ' '.join(map(_code, cells)) + '\n'])
 
 def record_markdown(

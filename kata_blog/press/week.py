@@ -31,7 +31,7 @@ def disposition(
     "Hold a week against its own most important thing."
     thing = next(iter(plan.at(week)), None)
     if thing is None: return Disposition(week, None)
-    stands = [i for i in plan.items if i.week == week and i.day and i.column != BACKLOG and i.text == thing.text]
+    stands = [i for i in plan.in_week(week) if i.column != BACKLOG and i.text == thing.text]
     days = tuple(sorted({i.day for i in stands}))
     return Disposition(week, thing, days, bool(days) and days[0].weekday() < _EARLY, max((i.day for i in stands if i.state == 'done'), default=None))
 
@@ -63,7 +63,7 @@ def effort(
     parts:dict, # part of the day to its columns
 )->dict: # part to pomodoros planned and spent; empty where none were spent
     "Plan against reality, in pomodoros."
-    items = [i for i in plan.items if i.week == week and i.day and i.column != BACKLOG]
+    items = [i for i in plan.in_week(week) if i.column != BACKLOG]
     found = {p: [(i.planned or 0, i.spent or 0) for i in items if part_of(i, parts) == p] for p in parts}
     sums = {p: tuple(map(sum, zip(*pairs))) for p, pairs in found.items() if pairs}
     return {p: pair for p, pair in sums.items() if any(pair)} if any(spent for _, spent in sums.values()) else {}

@@ -36,8 +36,8 @@
     if (line && e.clientX < line.getBoundingClientRect().left) location.hash = line.id
   })
 
-  // what scrolls sideways must be reachable by keyboard
-  for (const box of all('pre, .table-scroll')) if (box.scrollWidth > box.clientWidth) box.tabIndex = 0
+  // what scrolls must be reachable by keyboard
+  for (const box of all('pre, .table-scroll, .math-display')) if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0
 
   // a link to something inside a fold or behind a tab opens it
   const unfold = () => {
@@ -217,6 +217,7 @@
   box.addEventListener('keydown', e => {
     if (e.key === 'ArrowDown' || e.key === 'ArrowUp') { pick(chosen + (e.key === 'ArrowDown' ? 1 : -1)); e.preventDefault() }
     if (e.key === 'Enter') { hits.children[chosen]?.querySelector('a').click(); e.preventDefault() }
+    if (e.key === 'Escape') { dialog.close(); e.preventDefault() }  // the box alone would only be emptied
   })
   dialog.addEventListener('click', e => { if (e.target === dialog) dialog.close() })
   addEventListener('keydown', e => {
@@ -228,6 +229,7 @@
   const toc = document.querySelector('.toc')
   if (!toc) return
   if (!wide.matches) toc.firstElementChild.open = false
+  toc.firstElementChild.classList.add('ready')
   const links = new Map(all('a', toc).map(a => [decodeURIComponent(a.hash.slice(1)), a]))
   const heads = [...links.keys()].map(id => document.getElementById(id)).filter(Boolean)
   const follow = () => {
