@@ -5,15 +5,11 @@ import time
 
 import torch
 from transformers import BertForPreTraining
-from transformers.utils import logging
 
 from kata_blog.bert import Bert, Pretraining, both_losses, hide, to_hf
 from kata_blog.train import device_name, pick_device
+from gpt import SIZES, wait  # the benchmark beside this one
 
-logging.set_verbosity_error()
-logging.disable_progress_bar()
-
-SIZES = dict(small=dict(depth=4, width=256, heads=4, max_len=128), large=dict(depth=6, width=384, heads=6, max_len=256))
 N_TOKENS = 4096
 
 def pair(size):
@@ -31,9 +27,6 @@ def pair(size):
         return picked.cls(out.last_hidden_state.gather(1, places[..., None].expand(-1, -1, size['width'])), out.pooler_output)
     ours = ours.to(pick_device())
     return {'ours': (ours, lambda x, places: ours(x, None, places)), 'transformers': (whole, all_words), 'transformers, hidden words alone': (picked, hidden_words)}
-
-def wait():
-    if torch.cuda.is_available(): torch.cuda.synchronize()
 
 def trainer(model, answer, max_len, bs):
     "A function that makes one training step and gives its loss; the data are the same for all."

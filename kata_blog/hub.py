@@ -8,6 +8,7 @@ __all__ = ['Known', 'models', 'load', 'find_model', 'read_picture', 'predict', '
 
 # %% ../nbs/03_hub.ipynb #4b0b0003
 import importlib, importlib.resources, json
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,8 @@ class Known(NamedTuple):
     "A model whose weights travel with the package."
     about:str # what it does
     reads:str # `picture`, `sound` or `text`
-    maker:str # a class or function of the post's module
-    sizes:dict # what it is called with
+    make:Callable # from the post's module to the model, without weights
+    says:Callable # from module, model, what is given and how much is asked for to the beliefs in its classes, or to a text that it writes
     layer:str # the layer whose channels are most worth seeing
     labels:tuple=() # names of its classes
 
@@ -28,10 +29,13 @@ _DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight
 _PICTURES = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
 _LETTERS = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # of the plays that `gpt` was trained on
 _MODELS = {
-    'classifier': Known('tells ten kinds of small pictures apart', 'picture', 'ResNet', {}, 'halve.2', _PICTURES),
-    'sound': Known('tells spoken digits apart', 'sound', 'MelNet', {}, 'halve.2', _DIGITS),
-    'attention': Known('writes dates as numbers', 'text', 'Transformer', {'n_source': 71, 'n_target': 71, 'depth': 1}, 'encoder.blocks.0.feed.act'),
-    'gpt': Known('goes on writing a play', 'text', 'GPT', {'n_tokens': len(_LETTERS), 'max_len': 128, 'rotary': True}, 'stack.blocks.2.feed.act')}
+    'classifier': Known('tells ten kinds of small pictures apart', 'picture', lambda m: m.ResNet(), lambda m, net, file, n: net(read_picture(file)[None]).softmax(1)[0], 'halve.2', _PICTURES),
+    'sound': Known('tells spoken digits apart', 'sound', lambda m: m.MelNet(), lambda m, net, file, n: net(_read_second(file)[None]).softmax(1)[0], 'halve.2', _DIGITS),
+    'attention': Known('writes dates as numbers', 'text', lambda m: m.Transformer(n_source=71, n_target=71, depth=1), lambda m, net, text, n: m.read_dates(net, [text])[0], 'encoder.blocks.0.feed.act'),
+    'bert': Known('tells praise of a film from blame', 'text', lambda m: m.Classifier(m.Bert(10_000, 64, 2, 2)), lambda m, net, text, n: m.judge(net, [text])[0], 'bert.stack.blocks.1.feed.act', ('bad', 'good')),
+    'sequences': Known('tells spoken digits apart, as a transformer', 'sound', lambda m: m.SequenceNet([''], m.torch.zeros(1, 3)), lambda m, net, file, n: net(net.listen(m.level(_read_second(file))[None, None])).softmax(1)[0], 'stack.blocks.1.feed.act', _DIGITS),
+    'gpt': Known('goes on writing a play', 'text', lambda m: m.GPT(n_tokens=len(_LETTERS), max_len=128, rotary=True),
+                 lambda m, net, text, n: ''.join(m.write(net, m.Chars(_LETTERS), text[-net.max_len:], 100*n, top_p=0.95)), 'stack.blocks.2.feed.act')}
 
 def _known(where, name):
     if name not in _MODELS: raise KataError(unknown(where, 'model', name, _MODELS))
@@ -58,7 +62,7 @@ def load(
     try: module = importlib.import_module(f'kata_blog.{name}')
     except ImportError as e: raise KataError(f'load: {name} needs {e.name}, which is not installed; pip install {e.name}') from e
     from kata_blog.train import load_weights
-    return load_weights(getattr(module, known.maker)(**known.sizes), name)
+    return load_weights(known.make(module), name)
 
 def find_model(
     name:str, # one of `models()`, or `package.module:maker`, where maker() gives a module
@@ -94,21 +98,17 @@ def predict(
     known = _known('predict', name)
     if n < 1: raise KataError(f'predict: n={n}; needed 1 or more')
     model = load(name)
-    if known.reads == 'text': return [(_write(name, model, given, n), None)]
-    from kata_blog.sound import read_wav
-    x = read_picture(given) if known.reads == 'picture' else _at_least(read_wav(given), 8000)
-    belief, best = model(x[None]).detach().softmax(1)[0].topk(min(n, len(known.labels)))
+    said = known.says(importlib.import_module(f'kata_blog.{name}'), model, given, n)
+    if isinstance(said, str): return [(said, None)]
+    belief, best = said.detach().topk(min(n, len(known.labels)))
     return [(known.labels[i], b) for i, b in zip(best.tolist(), belief.tolist())]
 
-def _at_least(x, n):
-    "A wave in silence up to a second, as the network was trained."
+def _read_second(file):
+    "A recording, in silence up to a second, as the networks were trained."
     from torch.nn.functional import pad
-    return pad(x, (0, max(0, n - len(x))))
-
-def _write(name, model, text, n):
-    module = importlib.import_module(f'kata_blog.{name}')
-    if name == 'attention': return module.read_dates(model, [text])[0]
-    return ''.join(module.write(model, module.Chars(_LETTERS), text[-model.max_len:], 100*n, top_p=0.95))
+    from kata_blog.sound import read_wav
+    x = read_wav(file)
+    return pad(x, (0, max(0, 8000 - len(x))))
 
 # %% ../nbs/03_hub.ipynb #4b0b0031
 class Channels(NamedTuple):

@@ -21,16 +21,6 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
-@pytest.fixture
-def kata(capfd):
-    "Call kata: exit code and all that it printed."
-    def call(*words):
-        try: code = main([str(w) for w in words])
-        except SystemExit as e: code = e.code
-        said = capfd.readouterr()
-        return code, said.out + said.err
-    return call
-
 def add(project, name, *codes, front=None):
     with contextlib.suppress(NoteError): write_post(project, codes, name=name, front=front or FRONT.format(name))  # it reads what it wrote
 

@@ -1,5 +1,6 @@
 "The hub: models by name, what they say, an atlas of any module that sees pictures; and the commands that hand over to it."
 import json, re, subprocess, sys, types
+from pathlib import Path
 
 import pytest, torch
 from torch import nn
@@ -7,7 +8,6 @@ from torch import nn
 from kata_blog import hub
 from kata_blog.core import DataError, KataError, ShapeError
 from kata_blog.hub import atlas, atlas_page, example_pictures, find_model, load, models, predict, read_picture, study
-from kata_blog.press.cli import main
 
 class Planted(nn.Module):
     "Channel 0 answers to red, channel 1 to blue, wherever they are."
@@ -32,16 +32,6 @@ def save(path, x):
     return path
 
 @pytest.fixture
-def kata(capfd):
-    "Call kata: exit code and all that it printed."
-    def call(*words):
-        try: code = main([str(w) for w in words])
-        except SystemExit as e: code = e.code
-        said = capfd.readouterr()
-        return code, said.out + said.err
-    return call
-
-@pytest.fixture
 def planted(monkeypatch):
     "A module that can be imported by the name `planted`."
     module = types.ModuleType('planted'); module.Net, module.Broken, module.Flat = Planted, list, nn.Identity
@@ -54,7 +44,7 @@ def test_every_model_loads_and_is_ready(name):
 
 def test_the_table_says_where_weights_come_from():
     rows = {m['name']: m for m in models()}
-    assert set(rows) == {'classifier', 'sound', 'attention', 'gpt'}
+    assert set(rows) == {p.stem for p in (Path(hub.__file__).parent/'weights').glob('*.safetensors')}
     assert all(1e5 < m['bytes'] < 2e6 and re.fullmatch('[0-9a-f]{12}', m['record']) for m in rows.values())
 
 def test_the_table_is_had_without_torch():
@@ -77,7 +67,8 @@ def test_what_is_said_of_a_picture_is_what_the_network_says(tmp_path):
 def test_a_spoken_digit_a_date_and_a_play(tmp_path):
     from kata_blog.sound import say, wav_bytes
     (tmp_path/'a.wav').write_bytes(wav_bytes(say('six')))
-    assert predict('sound', tmp_path/'a.wav')[0][0] == 'six'
+    assert predict('sound', tmp_path/'a.wav')[0][0] == 'six' and len(predict('sequences', tmp_path/'a.wav')) == 3
+    assert [predict('bert', text)[0][0] for text in ('a wonderful, moving film', 'a dull and lifeless mess')] == ['good', 'bad']
     assert predict('attention', 'the third of May 2004') == [('2004-05-03', None)]
     (text, belief), = predict('gpt', 'ROMEO:\n', n=1)
     assert len(text) == 100 and belief is None
