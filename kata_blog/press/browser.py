@@ -80,23 +80,23 @@ def look_at(
     return list(dict.fromkeys(faults))
 
 # %% ../../nbs/press/08_browser.ipynb #b0b0d012
-def _look_all(site, jobs):
-    "What is seen on some pages, by key."
-    axe, found = _axe(), {}
-    with served(site) as address, opened() as browser:
-        pages = {scheme: browser.new_context(color_scheme=scheme, reduced_motion='reduce').new_page() for scheme in _SCHEMES}
-        for key, name, scheme in jobs: found[key] = look_at(pages[scheme], f'{address}/{name}', axe)
-    return found
-
 _SCHEMES = 'light', 'dark'
+
+def _look_all(site, scheme, jobs):
+    "What is seen on some pages in one scheme, by key."
+    if not jobs: return {}
+    axe = _axe()
+    with served(site) as address, opened() as browser:
+        page = browser.new_context(color_scheme=scheme, reduced_motion='reduce').new_page()
+        return {key: look_at(page, f'{address}/{name}', axe) for key, name, _ in jobs}
 
 def _looks(site, names, cache):
     "What is known or seen of each page, light and dark, as (page, scheme, faults)."
     common = [_axe(), *((site/'assets'/n).read_bytes() for n in ('site.css', 'site.js') if (site/'assets'/n).is_file())]
     jobs = [(key_of('looked', scheme, name, (site/name).read_bytes(), *common), name, scheme) for name in names for scheme in _SCHEMES]
     new = [j for j in jobs if cache is None or j[0] not in cache]
-    # a notebook runs in an event loop, beside which Playwright starts only in a thread of its own
-    with ThreadPoolExecutor(1) as pool: seen = pool.submit(_look_all, site, new).result() if new else {}
+    # in threads: the schemes side by side, and a notebook runs in an event loop, beside which Playwright starts only in a thread of its own
+    with ThreadPoolExecutor(len(_SCHEMES)) as pool: seen = {k: v for found in pool.map(lambda s: _look_all(site, s, [j for j in new if j[2] == s]), _SCHEMES) for k, v in found.items()}
     for key, name, scheme in jobs: yield name, scheme, cache.get(key, lambda: seen[key]) if cache else seen[key]
 
 def browse_site(

@@ -176,7 +176,7 @@ _COMMANDS['status'] = 'say of each post whether its results still belong to the 
 def _check_words(p):
     p.add_argument('folder', nargs='?')
     p.add_argument('--external', action='store_true', help='also ask every address outside the site that it links to')
-    p.add_argument('--no-browser', action='store_true', help='do not look at the pages in Chromium, where there is one')
+    p.add_argument('--browser', action='store_true', help='also look at every page in Chromium, light and dark: a second a page the first time')
 
 def _printed(root, site, args):
     "What is wrong with a printed site."
@@ -186,10 +186,10 @@ def _printed(root, site, args):
     from kata_blog.press.valid import valid_site
     cache = Cache(root/'.kata'/'checked')
     found = [*check_site(site), *valid_site(site, cache)]
-    why = 'not asked for' if args.no_browser else no_browser()
-    if why: print(f'the pages were not looked at in a browser ({why})')
-    else: found += browse_site(site, cache)
-    if not why: cache.sweep()
+    if args.browser and (why := no_browser()): print(f'the pages were not looked at in a browser: {why}')
+    elif args.browser:
+        found += browse_site(site, cache)
+        cache.sweep()
     return found + (_outside(root, site) if args.external else [])
 
 def _outside(root, site):
