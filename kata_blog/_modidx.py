@@ -785,7 +785,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'kata_blog.press.listing.ordered': ('press/listing.html#ordered', 'kata_blog/press/listing.py'),
                                          'kata_blog.press.listing.parts': ('press/listing.html#parts', 'kata_blog/press/listing.py'),
                                          'kata_blog.press.listing.pinned': ('press/listing.html#pinned', 'kata_blog/press/listing.py'),
-                                         'kata_blog.press.listing.plain': ('press/listing.html#plain', 'kata_blog/press/listing.py'),
                                          'kata_blog.press.listing.series_markdown': ( 'press/listing.html#series_markdown',
                                                                                       'kata_blog/press/listing.py'),
                                          'kata_blog.press.listing.series_of': ( 'press/listing.html#series_of',

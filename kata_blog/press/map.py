@@ -125,7 +125,7 @@ def verbatim(
     text:str, # a title, say
 )->str: # Markdown
     "Text as Markdown that says the same, whatever signs are in it."
-    return re.sub(r'([\\`*_{}\[\]<>#|$~^@])', r'\\\1', str(text))
+    return re.sub(r'([\\`*_{}\[\]<>#|$~^@])', r'\\\1', ' '.join(str(text).split()))
 
 def _linked(title, at): return f'[{verbatim(title)}]({at})' if at else verbatim(title)
 

@@ -9,7 +9,8 @@ __all__ = ['badges_markdown', 'bibtex', 'cite_markdown', 'cover', 'first_figure'
 import io, re, textwrap
 from pathlib import PurePosixPath
 from urllib.parse import quote
-from .listing import day, kata_of, plain
+from .listing import day, kata_of
+from .map import verbatim
 from .settings import Settings
 
 # %% ../../nbs/press/06_share.ipynb #25a6ed53
@@ -46,7 +47,7 @@ def bibtex(
     lines = [f'  {k:12} = {v if k == "month" else "{" + v + "}"},' for k, v in fields.items() if v and v != '{}']
     return '\n'.join([f'@misc{{{key},', *lines, '}'])
 
-def _licence(name): return f'[{plain(name)}]({_LICENCES[name]}){{rel="license"}}' if name in _LICENCES else plain(name)
+def _licence(name): return f'[{verbatim(name)}]({_LICENCES[name]}){{rel="license"}}' if name in _LICENCES else verbatim(name)
 
 def cite_markdown(
     front:dict, # a post's front matter

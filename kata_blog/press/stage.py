@@ -15,8 +15,9 @@ import yaml
 from ..core import ConfigError, KataError, NoteError
 from .cache import Cache, key_of
 from .files import read_bytes, write_together
-from .listing import Item, archive_markdown, category_pages, day, kata_of, ordered, plain, series_markdown, withheld
+from .listing import Item, archive_markdown, category_pages, day, kata_of, ordered, series_markdown, withheld
 from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, shown_path
+from .map import verbatim
 from .note import Note, note_paths, page_stem, profiles, read_note
 from .record import outputs_hash, published, read_records
 from .settings import Settings, read_settings, site_config
@@ -195,7 +196,7 @@ def _metric(name):
     return f'{words.replace("_", " ")} ({unit})' if unit and words else name.replace('_', ' ')
 
 def _metrics(metrics):
-    rows = [f"| {plain(_metric(k))} | {_figure(m['value'])} | {format(m['sd'], '.2g') if m.get('sd') is not None else '–'} | {m.get('n', '–')} |" for k, m in metrics.items()]
+    rows = [f"| {verbatim(_metric(k))} | {_figure(m['value'])} | {format(m['sd'], '.2g') if m.get('sd') is not None else '–'} | {m.get('n', '–')} |" for k, m in metrics.items()]
     return ['| metric | value | sd | n |', '|:--|--:|--:|--:|', *rows, ''] if rows else []
 
 def _commit(commit, repository):
@@ -210,7 +211,7 @@ def _memory(record):
 
 def _values(parameters): return ', '.join(_code(f'{k} = {v!r}') for k, v in parameters.items())
 
-def _reason(text): return plain(text).replace(r' -\> ', ' → ')
+def _reason(text): return verbatim(text).replace(r' -\> ', ' → ')
 
 def _facts(record, repository, earlier, behind):
     "What the box lists, as name to Markdown; what is empty is left out."
@@ -218,11 +219,11 @@ def _facts(record, repository, earlier, behind):
     seeds = {k: v for k, v in parameters.items() if 'seed' in k}
     kept = f'; {earlier} earlier {"one is" if earlier == 1 else "ones are"} kept beside it' if earlier else ''
     return {
-        'Profile': _code(record['profile']), 'When': _when(record.get('started', '')), 'Device': plain(_device(record.get('device') or {})),
+        'Profile': _code(record['profile']), 'When': _when(record.get('started', '')), 'Device': verbatim(_device(record.get('device') or {})),
         'Time': duration(record.get('seconds') or 0), 'Memory': _memory(record),
-        'Data': '; '.join(plain(f"{d['name']}, version {d['version']}" + (f": {d['variant']}" if d.get('variant') else '')) for d in data),
+        'Data': '; '.join(verbatim(f"{d['name']}, version {d['version']}" + (f": {d['variant']}" if d.get('variant') else '')) for d in data),
         'Seeds': _values(seeds), 'Parameters': _values({k: v for k, v in parameters.items() if k not in seeds}),
-        'Versions': plain(', '.join(f'{k} {v}' for k, v in (record.get('versions') or {}).items())),
+        'Versions': verbatim(', '.join(f'{k} {v}' for k, v in (record.get('versions') or {}).items())),
         'Commit': _commit(record.get('commit'), repository), 'Record': _code(record['id']) + kept if record.get('id') else '', 'Changed since': '; '.join(map(_reason, behind))}
 
 def _part(part):
@@ -230,7 +231,7 @@ def _part(part):
     seats, key = part.get('segments') or (), f', key {_code(str(part["key"])[:12])}' if part.get('key') else ''
     sittings = f' in {len(seats)} segments ({", ".join(duration(s.get("seconds") or 0) for s in seats)})' if len(seats) > 1 else ''
     made = ', '.join(filter(None, (_device(part.get('device') or {}), f'torch {part["torch"]}' if part.get('torch') else '')))
-    return f"- {_code(part.get('name'))}{key}: {_when(part.get('when', ''))}, {duration(part.get('seconds') or 0)}{sittings}, on {plain(made)}"
+    return f"- {_code(part.get('name'))}{key}: {_when(part.get('when', ''))}, {duration(part.get('seconds') or 0)}{sittings}, on {verbatim(made)}"
 
 def _fold(kind, summary, blocks):
     "Markdown that a reader has to open."
