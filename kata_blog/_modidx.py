@@ -1350,6 +1350,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._quarto': ('press/render.html#_quarto', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._relative': ('press/render.html#_relative', 'kata_blog/press/render.py'),
+                                        'kata_blog.press.render._said': ('press/render.html#_said', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._search': ('press/render.html#_search', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._site': ('press/render.html#_site', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._site_dir': ('press/render.html#_site_dir', 'kata_blog/press/render.py'),

@@ -156,12 +156,12 @@ def test_quarto_where_it_is_missing_is_said(blog, monkeypatch):
     monkeypatch.setenv('PATH', '/nowhere')
     with pytest.raises(KataError, match='needs the Quarto program'): build(blog, renderer='quarto')
 
-@pytest.mark.parametrize('page,code,problem', [('index.html', 0, None), ('index.html', 3, 'it went wrong'), ('none.txt', 0, 'wrote no page')])
+@pytest.mark.parametrize('page,code,problem', [('index.html', 0, None), ('index.html', 3, 'quarto: ERROR: it went wrong'), ('none.txt', 0, 'wrote no page')])
 def test_quarto_gets_the_staged_project(blog, tmp_path, monkeypatch, page, code, problem):
     "A program that stands in for Quarto writes down what it was asked."
     program = tmp_path/'bin/quarto'
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nmkdir -p "$5"; echo "$@" > {tmp_path}/asked.txt; test -f "$2/_quarto.yml" && echo page > "$5/{page}"; echo "it went wrong" >&2; exit {code}\n')
+    program.write_text(f'#!/bin/sh\nmkdir -p "$5"; echo "$@" > {tmp_path}/asked.txt; test -f "$2/_quarto.yml" && echo page > "$5/{page}"; printf "\\033[33mWARN: busy\\033[39m\\n\\033[91mERROR: it went wrong\\nStack trace:\\n  at a file" >&2; exit {code}\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv('PATH', f'{program.parent}:/usr/bin:/bin')
     built = build(blog, renderer='quarto')

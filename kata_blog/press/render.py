@@ -495,12 +495,17 @@ def _site_dir(root, out, config):
         raise ConfigError(f'{site}: holds files that are no site of ours and would be lost; give an empty folder')
     return site
 
+def _said(done):
+    "What a program that failed says of it: its first line that speaks of an error, else its last."
+    lines = re.sub(r'\x1b\[[0-9;]*m', '', done.stderr.strip() or done.stdout.strip()).splitlines()
+    return next((l for l in lines if l.startswith('ERROR')), lines[-1] if lines else f'ended with code {done.returncode}')
+
 def _quarto(staged, site):
     "Hand the staged project to the Quarto program."
     program = shutil.which('quarto')
     if not program: raise KataError('kata build: --renderer quarto needs the Quarto program, which is not on PATH; install it (pip install "kata_blog[quarto]") or leave the option out')
     done = subprocess.run([program, 'render', str(staged.root), '--no-execute', '--output-dir', str(site)], capture_output=True, text=True)
-    if done.returncode: staged.problems.append(Problem('quarto', (done.stderr.strip() or done.stdout.strip()).splitlines()[-1] if done.stderr.strip() or done.stdout.strip() else f'ended with code {done.returncode}'))
+    if done.returncode: staged.problems.append(Problem('quarto', _said(done)))
     elif not any(site.rglob('*.html')): staged.problems.append(Problem('quarto', 'ended well and wrote no page'))
     return {p.relative_to(site): p for p in sorted(site.rglob('*')) if p.is_file()} | {PurePosixPath('.nojekyll'): b''}
 
