@@ -520,7 +520,7 @@ def site_files(
     files |= {path: text for path, text in _aliases(printed, staged)} | dict(_feeds(printed, staged, finisher)) | _maps(printed, staged)
     assets = {PurePosixPath('assets')/n: (THEME/n).read_bytes() for n in ('site.css', 'site.js')} | {PurePosixPath('assets/search.js'): _search(printed)}
     first = {PurePosixPath('.nojekyll'): b''}  # GitHub would drop what begins with _; and it says that the folder is a site of ours
-    return first | assets | finisher.files | staged.covers | files  # pages last: a build that is killed leaves no page without what it shows
+    return first | assets | finisher.files | staged.covers | staged.charts | files  # pages last: a build that is killed leaves no page without what it shows
 
 def _site_dir(root, out, config):
     "Where the site goes; never over something that is not a site."

@@ -15,6 +15,7 @@ import yaml
 from ..core import ConfigError, KataError, NoteError
 from .cache import Cache, Hashes, Later, hash_of, key_of, later
 from .files import read_bytes, write_together
+from .charts import chart_fault, chart_files, chart_html, chart_libraries, is_library, known_libraries, read_chart
 from .listing import Item, archive_markdown, category_pages, day, kata_of, ordered, series_markdown, withheld
 from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, shown_path
 from .map import verbatim
@@ -39,6 +40,7 @@ class Page:
     cells: list = field(default_factory=list) # for each staged cell, its number in the author's file
     is_post: bool = False       # True for a note of `posts/`
     cover: PurePosixPath|None = None # the picture that stands for it elsewhere, relative to the site
+    charts: list = field(default_factory=list) # the libraries that draw its charts
 
     @property
     def address(self)->PurePosixPath: return self.path.with_suffix('.html') # where the page will be, relative to the site
@@ -54,6 +56,7 @@ class Staged:
     left_out: list = field(default_factory=list) # (name, why) of every note that is no page
     behind: dict = field(default_factory=dict)   # source of a page to the reasons why its record is behind the code
     covers: dict = field(default_factory=dict)   # path on the site to the picture that stands for a page elsewhere, a `Later`
+    charts: dict = field(default_factory=dict)   # path on the site to what draws charts there, a `Later`
     cache: Cache|None = None    # what earlier builds made
     hashes: Hashes|None = None  # of what lies on the disk
     copied: dict = field(default_factory=dict)   # path in the project to the `Path` of each file that is shown as it is
@@ -113,8 +116,31 @@ def _parted(options, outputs):
     is_figure = str(options.get('label', '')).startswith('fig-') and 'fig-subcap' not in options and not isinstance(options.get('fig-cap'), list)
     return options | {'fig-subcap': True} if is_figure and len(displays) > 1 else options
 
+def _charted(output, options):
+    "An output with its chart as HTML that both renderers print."
+    bundle = output.get('data') or {}
+    chart = read_chart(bundle)
+    if chart is None: return output
+    if chart_fault(chart, bundle): return output | {'data': {'text/plain': bundle.get('text/plain') or 'A chart'}}
+    alt = options.get('fig-alt') or options.get('fig-cap') or ''
+    return output | {'data': {'text/html': chart_html(chart, bundle, str(alt[0] if isinstance(alt, list) and alt else alt))}}
+
+def _undrawn(note):
+    "The charts of which a reader would see nothing."
+    shown = ((c, o.get('data') or {}) for c in note.code_cells if c.outputs and cell_options(c) is not None for o in c.outputs)
+    faults = ((c, chart_fault(chart, bundle)) for c, bundle in shown if (chart := read_chart(bundle)))
+    return [Problem(f'{shown_path(note.path)}, cell {c.index}', fault) for c, fault in faults if fault]
+
+def _as_markdown(output):
+    "HTML as a raw block of Markdown: where a page has an output of HTML, a table or a sound, Quarto has the reader's browser fetch two libraries from a content network."
+    bundle = output.get('data') or {}
+    if not (text := ''.join(bundle.get('text/html') or '')).strip(): return output
+    fence = '`' * max(3, 1 + max(map(len, re.findall('`+', text)), default=0))
+    return output | {'data': {'text/markdown': f'{fence}{{=html}}\n{text.strip()}\n{fence}\n', **{k: v for k, v in bundle.items() if k == 'text/plain'}}}
+
 def _staged_code(cell, options):
-    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in _results(cell.outputs)]
+    shown = [_charted(o, options) for o in _results(cell.outputs) if not is_library(o.get('data') or {})]
+    outputs = [_lined(_filtered(_as_markdown(o), str(cell.directives.get('filter_stream', '')))) for o in shown]
     lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in _parted(options, outputs).items()]
     return dict(cell_type='code', execution_count=None, metadata={}, outputs=outputs, source='\n'.join([*lines, _HIDE_LINE.sub('', cell.code)]))
 
@@ -344,6 +370,8 @@ def _file_of(note, front, cells):
     lines = lambda c: c | {'source': c['source'].splitlines(True)}  # Quarto loses the line ends of a source that is one string
     return json.dumps(dict(cells=[lines(c) for c in (raw, *cells)], metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), sort_keys=True, ensure_ascii=False) + '\n'  # on one line: with an indent Python takes four times as long
 
+def _drawing(path): return f'```{{=html}}\n<script src="{"../" * (len(path.parts) - 1)}charts/charts.js" defer></script>\n```'
+
 def staged_note(
     note:Note, # a parsed note
     path:PurePosixPath, # where it will lie in the staged project
@@ -360,7 +388,9 @@ def staged_note(
     made = lambda source, name: [(None, dict(cell_type='markdown', metadata={}, source=source, id=name))] if source else []
     front = _front(note, is_post, record) | (more or {})
     found = [*made(head, 'badges'), *made(notice, 'behind'), *_staged_cells(note, text, is_post, record), *made(box, 'record'), *made(tail, 'onward')]
-    return Page(note.path, path, front, [None, *(i for i, _ in found)], is_post), _file_of(note, front, [c for _, c in found])
+    charts = sorted({l for _, c in found for o in c.get('outputs', ()) for l in chart_libraries(''.join((o.get('data') or {}).get('text/markdown', '')))})
+    found += made(_drawing(path) if charts else '', 'charts')
+    return Page(note.path, path, front, [None, *(i for i, _ in found)], is_post, charts=charts), _file_of(note, front, [c for _, c in found])
 
 # %% ../../nbs/press/06_stage.ipynb #780f8bf5
 def library_markdown(
@@ -491,9 +521,8 @@ def sync(
         if len(gone) == len(names) and folder != str(out) and not os.listdir(folder): os.rmdir(folder)
     return len(new)
 
-def _texts(note, path, names, shown, records):
+def _texts(note, path, pages, records):
     "How a markdown cell's text is staged."
-    pages = {p: names[p] if p in shown else None for p in names}
     return lambda text: staged_links(bind(text, note, records), path.parent, pages)
 
 def _vouched(note, records, root, library, repository):
@@ -540,17 +569,17 @@ def _cover(page, note, figure, settings, cache):
 
 def _stage_note(note, path, world, told, around):
     "One note as it is staged: the page, the file, why its record is behind the code, and the faults of its claims."
-    is_post, (names, shown, records, root, settings, library) = path.parent == PurePosixPath('posts'), world
+    is_post, (pages, records, root, settings, library) = path.parent == PurePosixPath('posts'), world
     page, text, wrong, faults = None, '', [], []
     try:
         record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, settings.repository)
-        page, text = staged_note(note, names[path], _texts(note, path, names, shown, records), record, is_post, _joined(notice, told[0]), _joined(told[1], box), **around)
+        page, text = staged_note(note, pages[path], _texts(note, path, pages, records), record, is_post, _joined(notice, told[0]), _joined(told[1], box), **around)
     except KataError as e: faults.append(_problem(note.path, e))
-    return page, text, wrong, faults + [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
+    return page, text, wrong, faults + _undrawn(note) + [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
 
-def _world_key(names, shown, records, root, settings, library):
+def _world_key(pages, records, root, settings, library):
     "All beside a note that its staged form may depend on."
-    return key_of(root, os.getcwd(), settings.repository, sorted((str(p), str(names[p])) for p in shown), records, *(read_bytes(p) for p in library.files.values()))
+    return key_of(root, os.getcwd(), settings.repository, known_libraries(), sorted((str(p), str(name)) for p, name in pages.items()), records, *(read_bytes(p) for p in library.files.values()))
 
 def _staged_once(note, path, world, told, around, key, cache):
     "What is known of a staged note: `_stage_note`'s answer with a `Later` for the text, the hash of its first figure, the files it wants."
@@ -564,7 +593,8 @@ def _staged_once(note, path, world, told, around, key, cache):
 def _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library):
     pages, files, behind, covers, wanted = [], {}, {}, {}, {}
     items = {p: _item(notes[p], names[p]) for p in shown if p.parent == PurePosixPath('posts')}
-    in_order, world = ordered(list(items.values())), (names, shown, records, root, settings, library)
+    is_shown = set(shown)
+    in_order, world = ordered(list(items.values())), ({p: name if p in is_shown else None for p, name in names.items()}, records, root, settings, library)
     known = _world_key(*world)
     for path in shown:
         note, told = notes[path], _told(course, path)
@@ -623,12 +653,14 @@ def stage(
         for path, text in (_made_pages(root, notes, names, shown, files) | made_pages(course)).items():
             files[path] = text
             pages.append(Page(root/path, path, read_front(text), [1]))
+    charts = {path: later(cache, key_of('library', str(path), version), make) for path, (version, make) in chart_files(l for p in pages for l in p.charts).items()}
+    if charts: files, config = files | charts, _with_resources(config, charts)
     for p in shown: files |= {f: base/f for f in _files_of(notes[p], wanted[p], p.parent, base, notes, problems)}
     for f in [f for c in (config, *(notes[p].front for p in shown)) for f in _config_files(c)]:
         if is_local(f) and (path := _resolve(f, PurePosixPath())) and os.path.isfile(base/path): files[path] = base/path
     files[PurePosixPath('_quarto.yml')] = _yaml(config)
     sync(files | covers, out, hashes)
-    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind, covers, cache, hashes, {p: f for p, f in files.items() if isinstance(f, Path)})
+    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind, covers, charts, cache, hashes, {p: f for p, f in files.items() if isinstance(f, Path)})
 
 def read_front(
     text:str, # a Markdown file's text
