@@ -257,7 +257,7 @@ def _shown(draft, cell, output, name, counter):
     if form in ('text/markdown', 'text/latex'): return 'display', value
     return 'display', draft.hold(f'<pre class="cell-text"><code>{terminal_html(value)}</code></pre>')
 
-_DATA = re.compile(r'(?<=src=")data:(?:audio|image|video)/([a-z0-9]+)[^,"]*;base64,([^"]{4096,})(?=")')
+_DATA = re.compile(r'(?:(?<=src=")|(?<=url\())data:(?:audio|image|video)/([a-z0-9]+)[^,"()]*;base64,([\w+/=\s]{4096,})(?=["\)])')
 
 def _html_output(draft, text, name):
     "HTML that a cell gave; sounds and pictures in it become files, so that the page is there before they are."

@@ -134,6 +134,7 @@ def _as_problem(page, error):
 
 # %% ../../nbs/press/07_render.ipynb #5568600d
 _TAG = re.compile(r'<(?P<tag>a|img|source|audio|video|iframe|link)\b(?P<rest>[^>]*)>', re.IGNORECASE)
+_URL = re.compile(r'\burl\(([^()"\'\s]+)\)')  # in the style of an output
 _ATTR = re.compile(r'(?P<before>\s)(?P<key>href|src)="(?P<value>[^"]*)"')
 
 def up(
@@ -227,6 +228,7 @@ class Finisher:
             if m['tag'].lower() != 'img': return f'<{m["tag"]}{rest}>'
             closed = rest.rstrip().endswith('/')
             return f'<img{self._image(rest.rstrip().removesuffix("/").rstrip(), page)}{" /" if closed else ""}>'
+        self.show(path for m in _URL.finditer(text) if is_local(m[1]) and os.path.isfile(self.file(path := _local_target(m[1], page)[0])))
         return _TAG.sub(tag, text)
 
 # %% ../../nbs/press/07_render.ipynb #6699fe6e
