@@ -458,7 +458,7 @@ class Cppn(nn.Module):
     )->Tensor: # (n, 3, side, side) in 0..1
         "The pictures."
         side = side or self.side
-        at = torch.linspace(-self.reach, self.reach, side, device=self.last.device)
+        at = torch.linspace(-self.reach, self.reach, side).to(self.last)
         x = torch.stack(torch.meshgrid(at, at, indexing='ij')).view(1, 2, -1)
         for layer in self.layers:
             h = (layer @ x).tanh()
@@ -609,8 +609,7 @@ def factorise(
     seed:int=0, # of the start
 )->Groups: # the largest group first
     "Channels that go together, by non-negative matrix factorisation (Lee and Seung 1999; used so by Olah et al. 2018)."
-    try: from sklearn.decomposition import NMF
-    except ImportError as e: raise KataError('factorise: scikit-learn is not installed; pip install scikit-learn') from e
+    from sklearn.decomposition import NMF  # takes a second to import
     b, c, h, w = acts.shape
     rows = acts.detach().clamp(min=0).movedim(1, 3).reshape(-1, c).double().cpu()
     if not 1 <= n <= min(rows.shape): raise ShapeError(f'factorise: n={n} groups of {c} channels at {len(rows)} places; needs 1 to {min(rows.shape)}')
