@@ -514,7 +514,9 @@ def texture(
     acts:Tensor, # what it gives for the picture that is to be followed (1, channels, h, w)
 )->Objective: # minus the distance of the Gram matrices, 0 at best, in parts of the size of the one followed
     "What stands beside what in another picture, wherever it is (Gatys et al. 2015)."
-    def gram(a): return torch.einsum('bihw,bjhw->bij', a, a)/a[0, 0].numel()
+    def gram(a):
+        rows = a.flatten(2)  # not einsum: the strides of its gradient are read wrongly by batch norm in evaluation (torch 2.13)
+        return rows @ rows.transpose(1, 2)/rows.shape[2]
     goal = gram(acts.detach())
     return Objective(f'{layer} texture', [layer], lambda seen: -(gram(seen[layer]) - goal).flatten(1).norm(dim=1)/goal.norm())
 

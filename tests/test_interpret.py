@@ -52,6 +52,20 @@ def test_every_objective_rises(net, name, image):
     scores = render(net, objectives[name], made, steps=12, lr=0.01 if image == 'cppn' else 0.05, transforms=(over_grey,) if image == 'clear' else ()).scores.mean(1)
     assert scores[-1] > scores[0]
 
+@pytest.mark.parametrize('name', objectives)
+@pytest.mark.parametrize('form', [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_an_objective_is_its_slope(net, name, form):
+    net_ = deepcopy(net).double().to(memory_format=form)
+    wish = texture('halve.1', torch.rand(1, 96, 7, 7).double()) if name == 'texture' else arrangement('halve.0', torch.rand(1, 48, 11, 11).double()) if name == 'arrangement' else \
+        direction('halve.1', torch.eye(96)[:2].double()) if name == 'directions' else direction('halve.1', torch.ones(96).double()) if name == 'direction' else objectives[name]
+    x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(3)).double().requires_grad_()
+    def value(x):
+        with still(net_), watch(net_, wish.layers) as seen: net_(x)
+        return wish(seen).sum()
+    slope, = torch.autograd.grad(value(x), x)
+    step = 1e-5*slope/slope.norm()
+    with torch.no_grad(): assert ((value(x + step) - value(x - step))/2e-5).item() == pytest.approx(slope.norm().item(), rel=1e-3, abs=1e-8)
+
 @pytest.mark.parametrize('image', images)
 def test_a_gradient_reaches_all_that_a_canvas_is_made_of(net, image):
     torch.manual_seed(1)
