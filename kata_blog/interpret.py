@@ -670,11 +670,11 @@ _BLOCKS = """<div class="kata-blocks">
 <style>
 .kata-blocks{display:grid;grid-template-columns:minmax(0,17rem) minmax(0,1fr);gap:1rem;margin:1rem 0}
 @media(max-width:36rem){.kata-blocks{grid-template-columns:minmax(0,1fr)}}
-.kata-blocks .bar,.kata-blocks .choose{grid-column:1/-1;display:flex;gap:.5rem;flex-wrap:wrap;align-items:center;font-size:.9rem}
+.kata-blocks .ask,.kata-blocks .choose{grid-column:1/-1;display:flex;gap:.5rem;flex-wrap:wrap;align-items:center;font-size:.9rem}
 .kata-blocks button,.kata-blocks select{font:inherit;color:inherit;background:none;cursor:pointer}
-.kata-blocks .bar button,.kata-blocks select{border:1px solid currentColor;border-radius:3px;padding:.15rem .6rem}
+.kata-blocks .ask button,.kata-blocks select{border:1px solid currentColor;border-radius:3px;padding:.15rem .6rem}
 .kata-blocks select option{color:#000;background:#fff}
-.kata-blocks .bar button[aria-pressed=true]{background:rgba(128,128,128,.35);font-weight:600}
+.kata-blocks .ask button[aria-pressed=true]{background:rgba(128,128,128,.35);font-weight:600}
 .kata-blocks .choose button{padding:0;border:3px solid transparent;line-height:0}
 .kata-blocks .choose button[aria-pressed=true]{border-color:currentColor}
 .kata-blocks .choose img{width:48px;height:48px;image-rendering:pixelated}
@@ -690,7 +690,7 @@ _BLOCKS = """<div class="kata-blocks">
 .kata-blocks p{grid-column:1/-1;margin:0;font-size:.85rem}
 </style>
 <div class="choose" role="group" aria-label="Picture"></div>
-<div class="bar"><span class="views" role="group" aria-label="Taken apart by" style="display:flex;gap:.4rem;flex-wrap:wrap"></span><label>what speaks for <select></select></label></div>
+<div class="ask"><span class="views" role="group" aria-label="Taken apart by" style="display:flex;gap:.4rem;flex-wrap:wrap"></span><label>what speaks for <select></select></label></div>
 <div class="grid" role="group" aria-label="Places of the picture"></div>
 <ol aria-live="polite"></ol>
 <p>Red speaks for the class, blue against it.</p>
@@ -736,6 +736,7 @@ data.pictures.forEach((p, i) => press(choose, p.title, () => { shown = i; kind =
 modes.forEach((name, i) => press(views, name, () => { mode = i; draw() }).append(name))
 data.names.forEach((name, i) => select.append(make('option', {value: i, textContent: name})))
 select.onchange = () => { kind = +select.value; draw() }
+grid.style.gridTemplate = `repeat(${data.side}, 1fr) / repeat(${data.side}, 1fr)`
 for (let j = 0; j < data.side**2; j++) press(grid, '', () => { place = j; if (mode > 1) mode = 0; draw() })
 draw()
 })(document.currentScript.parentElement)
