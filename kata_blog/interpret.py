@@ -693,7 +693,7 @@ _BLOCKS = """<div class="kata-blocks">
 <div class="ask"><span class="views" role="group" aria-label="Taken apart by" style="display:flex;gap:.4rem;flex-wrap:wrap"></span><label>what speaks for <select></select></label></div>
 <div class="grid" role="group" aria-label="Places of the picture"></div>
 <ol aria-live="polite"></ol>
-<p>Red speaks for the class, blue against it.</p>
+<p>Red speaks for the class, blue against it; yellow is where a group is.</p>
 <script>
 (root => {
 const data = DATA, find = name => root.querySelector(name), choose = find('.choose'), views = find('.views'), select = find('select'), grid = find('.grid'), list = find('ol')
@@ -732,8 +732,8 @@ const draw = () => {
     ...picture.top[place].map((k, i) => item(tile(sheets.channel, k, data.channels), `channel ${k}, ${word(now.units[place][i])}`, now.units[place][i], top)))
   else list.replaceChildren(...ranked.map(([e, k]) => item(tile(mode === 2 ? sheets.group : sheets.channel, k, mode === 2 ? data.groups : data.channels),
     `${mode === 2 ? 'group' : 'channel'} ${k + (mode === 2 ? 1 : 0)}, ${word(e)}`, e, Math.abs(ranked[0][0]), mode === 2 ? () => { part = k; draw(); list.querySelectorAll('button')[ranked.findIndex(r => r[1] === k)].focus() } : null, k === part))) }
-data.pictures.forEach((p, i) => press(choose, p.title, () => { shown = i; kind = p.asked; draw() }).append(make('img', {src: p.src, alt: ''})))
-modes.forEach((name, i) => press(views, name, () => { mode = i; draw() }).append(name))
+data.pictures.forEach((p, i) => press(choose, p.title, () => { shown = i; kind = p.asked; part = -1; draw() }).append(make('img', {src: p.src, alt: ''})))
+modes.forEach((name, i) => press(views, name, () => { mode = i; part = -1; draw() }).append(name))
 data.names.forEach((name, i) => select.append(make('option', {value: i, textContent: name})))
 select.onchange = () => { kind = +select.value; draw() }
 grid.style.gridTemplate = `repeat(${data.side}, 1fr) / repeat(${data.side}, 1fr)`
