@@ -1971,6 +1971,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'kata_blog.wavernn._make_loop': ('posts/wavernn.html#_make_loop', 'kata_blog/wavernn.py'),
                                    'kata_blog.wavernn._make_pick': ('posts/wavernn.html#_make_pick', 'kata_blog/wavernn.py'),
                                    'kata_blog.wavernn._multiply': ('posts/wavernn.html#_multiply', 'kata_blog/wavernn.py'),
+                                   'kata_blog.wavernn._smooth': ('posts/wavernn.html#_smooth', 'kata_blog/wavernn.py'),
                                    'kata_blog.wavernn.check_wave': ('posts/wavernn.html#check_wave', 'kata_blog/wavernn.py'),
                                    'kata_blog.wavernn.cut_pieces': ('posts/wavernn.html#cut_pieces', 'kata_blog/wavernn.py'),
                                    'kata_blog.wavernn.from_codes': ('posts/wavernn.html#from_codes', 'kata_blog/wavernn.py'),

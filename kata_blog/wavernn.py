@@ -32,8 +32,8 @@ class Config:
     factor:int=1 # samples that are drawn at once
     steps:int=400 # batches that are learned from
     bs:int=16 # pieces in a batch
-    window:int=160 # samples in a piece
-    lr:float=5e-3 # the highest
+    window:int=80 # samples in a piece
+    lr:float=1e-2 # the highest
     seed:int=0 # of the weights and the order
 
 # %% ../nbs/posts/08_wavernn.ipynb #08aa0011
@@ -101,6 +101,7 @@ class WaveRNN(nn.Module):
         mask = torch.ones(3, units, self.gru.input_size)
         mask[:, :half, 2] = 0  # the first half must not see the coarse half that it predicts
         self.register_buffer('mask', mask.flatten(0, 1), persistent=False)
+        for head in (self.coarse, self.fine): _smooth(head[2])
 
     def forward(self,
         codes:Tensor, # the true samples (b, n), whole numbers in 0..65535; n divides by `factor`
@@ -126,6 +127,14 @@ class WaveRNN(nn.Module):
         "Every `factor`-th sample becomes a row of its own (b*factor, n/factor, ...); with `shift` each sees the one before, and silence at first."
         x = x.unflatten(1, (-1, self.factor)).transpose(1, 2).flatten(0, 1)
         return torch.cat([scaled(torch.full_like(x[:, :shift, 0], 32768).long()), x[:, :x.shape[1] - shift]], 1) if shift else x
+
+@torch.no_grad()
+def _smooth(layer, fastest=4):
+    "Begin with slow waves over the 256 values, each of up to so many periods: what is learned of one value then holds for its neighbours."
+    n_out, n_in = layer.weight.shape
+    turns, begin = torch.rand(n_in)*fastest, torch.rand(n_in)
+    waves = torch.cos(2*math.pi*(turns*torch.linspace(0, 1, n_out)[:, None] + begin))
+    layer.weight.copy_(waves*(2/3/n_in)**0.5)  # as large as PyTorch's own beginning, 1/(3 n_in)
 
 def scaled(
     codes:Tensor, # whole numbers in 0..65535, any shape

@@ -137,7 +137,7 @@ def test_pruning_keeps_the_largest_blocks_and_follows_the_schedule():
     assert [round(opt.target(s), 4) for s in (1, 10, 40, 70, 100)] == [0, 0, 0.9*(1 - 0.5**3), 0.9, 0.9]
 
 def test_training_prunes_each_gate_and_learns():
-    config = Config('made', 'low', units=32, sparsity=0.9, steps=30, bs=8)
+    config = Config('made', 'low', units=32, sparsity=0.9, steps=60, bs=16)
     made = train_wavernn(config)
     R = made['weights']['gru.weight_hh_l0']
     kept = [len(pack_blocks(gate)[1])/(2*32) for gate in R.chunk(3)]
