@@ -245,7 +245,7 @@ class Reader:
         self.tree = html5lib.parse(text, namespaceHTMLElements=False)
         self.up = {c: p for p in self.tree.iter() for c in p}
         self.main = next(self.tree.iter('main'), None)
-        self.body = next((e for e in self.main.iter('div') if 'text' in self.classes(e)), self.main) if self.main is not None else None
+        self.body = next((e for e in self.main.iter('div') if 'text' in self.classes(e) and self.up[e].tag == 'article'), self.main) if self.main is not None else None
 
     def classes(self, e): return (e.get('class') or '').split()
     def has(self, e, *names): return bool(set(names) & set(self.classes(e)))
