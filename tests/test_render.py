@@ -58,6 +58,12 @@ def test_home_lists_the_posts_newest_first(blog):
     assert 'src="posts/net_files/figure-html/fig-a-output-1.png"' in card and '<h3 class="card-title">' in card
     assert 'core.html' not in card and 'no-image' in card  # the other post has no picture
 
+def test_the_author_may_choose_the_figure_that_stands_for_a_post(blog):
+    figure = lambda name, *options: code('\n'.join(f'#| {o}' for o in (f'label: fig-{name}', 'fig-cap: A.', 'fig-alt: a dot', *options)) + '\ndraw()', picture())
+    post(blog, '01_net', 'Net', '2026-11-23', figure('a'), figure('b', 'classes: preview-image'), figure('c'))
+    built = build(blog)
+    assert built.problems == [] and 'src="posts/net_files/figure-html/fig-b-output-1.png"' in read(built, 'index.html')
+
 def test_a_post(blog):
     html = read(build(blog), 'posts/net.html')
     for part in ('<title>Net · A &amp; B</title>', '<h1>Net</h1>', 'About Net.', 'Week 2', 'kata_blog.net', 'href="../core.html"', 'href="../assets/site.css"', 'id="how-this-was-run"', '<a href="#how-this-was-run" class="claim"',

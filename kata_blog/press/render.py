@@ -232,13 +232,16 @@ class Finisher:
         return _TAG.sub(tag, text)
 
 # %% ../../nbs/press/07_render.ipynb #6699fe6e
+_CHOSEN, _IMG = re.compile(r'<[^>]*\sclass="[^"]*\bpreview-image\b'), re.compile(r'<img\b[^>]*?\ssrc="([^"]+)"')
+
 def _thumbnail(printed, finisher):
-    "The picture on a page's card: the one the author names, else the first on the page."
+    "The picture on a page's card: the one the author names, else that of the class `preview-image` (as in Quarto), else the first on the page."
     front, page = printed.page.front, printed.page
     image = front.get('image')
     if isinstance(image, str): path = _local_target(image, page)[0] if is_local(image) else None
     else:
-        first = re.search(r'<img\b[^>]*?\ssrc="([^"]+)"', printed.body.html) if image is not False else None
+        html, chosen = printed.body.html, _CHOSEN.search(printed.body.html)
+        first = _IMG.search(html, chosen.start() if chosen else 0) if image is not False else None
         path = _local_target(first[1], page)[0] if first and is_local(first[1]) else None
     data = finisher.content(path) if path else None
     if data is None: return {}
