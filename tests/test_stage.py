@@ -313,3 +313,8 @@ def test_a_chart_is_drawn_for_those_who_run_no_script(blog):
     text = ''.join(l for c in json.loads((staged.root/'posts/net.ipynb').read_text())['cells'] for l in [*c['source'], *(t for o in c.get('outputs', []) for t in o['data'].get('text/markdown', ''))])
     assert staged.problems == [] and 'src="data:image/svg+xml;base64,' in text and 'alt="a dot"' in text and '<script src="../charts/charts.js" defer></script>' in text
     assert {str(p) for p in staged.charts} == {'charts/charts.js', 'charts/vega.js'} and 'charts/vega.js' in (staged.root/'_quarto.yml').read_text()
+
+def test_a_warning_names_no_file_that_never_was(blog):
+    staged = stage(blog(code('x = 1', stream('<ipython-input-24-cbf9e6b48ab7>:10: UserWarning: careful\n', 'stderr'))))
+    text = (staged.root/'posts/net.ipynb').read_text()
+    assert 'UserWarning: careful' in text and 'ipython-input' not in text

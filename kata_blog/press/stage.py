@@ -81,10 +81,13 @@ def cell_options(
         options |= {'code-fold': True, 'code-summary': options.get('code-summary', 'Imports' if _is_import(cell.code) else 'Code')}
     return options
 
+_CELL_FILE = re.compile(r'<ipython-input[^>\n]*>:\d+:\s+')  # where a warning arose: a file that never was
+
 def _filtered(output, pattern):
-    "A stream output without the lines that `filter_stream` names."
-    if output.get('output_type') != 'stream' or not pattern: return output
+    "A stream output without the lines that `filter_stream` names, and without the kernel's names for cells."
+    if output.get('output_type') != 'stream': return output
     text = ''.join(output.get('text', ''))
+    if output.get('name') == 'stderr': text = _CELL_FILE.sub('', text)
     return output | {'text': ''.join(l for l in text.splitlines(True) if not any(re.search(p, l) for p in pattern.split()))}
 
 def _lined(output):
