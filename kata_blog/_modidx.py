@@ -336,6 +336,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'kata_blog.hub._known': ('hub.html#_known', 'kata_blog/hub.py'),
                                'kata_blog.hub._read_second': ('hub.html#_read_second', 'kata_blog/hub.py'),
                                'kata_blog.hub._tile': ('hub.html#_tile', 'kata_blog/hub.py'),
+                               'kata_blog.hub._write_codes': ('hub.html#_write_codes', 'kata_blog/hub.py'),
                                'kata_blog.hub.atlas': ('hub.html#atlas', 'kata_blog/hub.py'),
                                'kata_blog.hub.atlas_page': ('hub.html#atlas_page', 'kata_blog/hub.py'),
                                'kata_blog.hub.example_pictures': ('hub.html#example_pictures', 'kata_blog/hub.py'),

@@ -36,7 +36,7 @@ class Config:
     epochs:int=1 # windows from each training recording
     bs:int=4 # windows in a batch
     window:int=6 # codes in a window
-    lr:float=3e-3 # the highest, of Adam
+    lr:float=5e-3 # the highest, of Adam
     seed:int=0 # of the weights, the order and the windows
 
 # %% ../nbs/posts/11_wavenet.ipynb #11a00008
@@ -327,9 +327,11 @@ def check_recording(
     if rate != needed: raise DataError(f'check_recording: {rate} samples a second, needs {needed}; resample it, as by scipy.signal.resample_poly(x, {needed}, {rate})')
     if x.ndim != 1 or not len(x): raise ShapeError(f'check_recording: got shape {tuple(x.shape)}, needs one channel (samples,); take the mean of the channels, or one recording at a time')
     if not x.is_floating_point() or not x.abs().max() <= 1: raise ShapeError(f'check_recording: got {x.dtype} up to {x.abs().max():.4g}, needs floats in -1..1; divide 16-bit samples by 32768')
+    clipped = (x.abs() > 0.9999).float().mean().item()
+    if clipped > 1e-3: raise DataError(f'check_recording: the recording is clipped, {100*clipped:.1f} % of its samples lie at the largest value there is; record it softer, or leave it out')
     if x.square().mean().sqrt() < 1e-4: raise DataError(f'check_recording: the recording is silent, its loudest sample is {x.abs().max():.2g}; leave it out, or look at the microphone')
 
-# %% ../nbs/posts/11_wavenet.ipynb #11a00027
+# %% ../nbs/posts/11_wavenet.ipynb #11a0002a
 def _windows(x, length, speaker, epoch, n):
     "A random piece of each recording; shorter ones end in silence."
     x, first = make_loud(x.float()/32768), torch.rand(len(x), device=x.device)*(length - n).clamp(min=0)
@@ -389,6 +391,7 @@ def describe(
         out.append(pool(z, -(-clips.length[at].to(device)//model.hop)).cpu())
     return torch.cat(out)[torch.cat(rows).argsort()]
 
+# %% ../nbs/posts/11_wavenet.ipynb #11a00027
 def train_wavenet(
     config:Config, # everything that decides the result
 )->dict: # `weights`, `loss` by step, `features` of all recordings, and what `score` gives for the test

@@ -214,6 +214,7 @@ def test_only_a_codebook_gives_codes():
 @pytest.mark.parametrize('x, rate, error, says', [
     (torch.ones(800), 16000, DataError, r'16000 samples a second, needs 8000; resample it.*resample_poly\(x, 8000, 16000\)'),
     (torch.zeros(800), 8000, DataError, 'the recording is silent.*leave it out'), (torch.full((800,), 1e-6), 8000, DataError, 'silent'),
+    (torch.ones(800), 8000, DataError, 'clipped, 100.0 % of its samples.*record it softer, or leave it out'), ((4*say('six')).clamp(-1, 1), 8000, DataError, r'clipped, \d+\.\d %'),
     (torch.ones(2, 800), 8000, ShapeError, r'\(2, 800\), needs one channel.*mean of the channels'), (torch.ones(800, 2), 8000, ShapeError, r'\(800, 2\)'),
     (torch.zeros(0), 8000, ShapeError, r'\(0,\)'), (torch.full((800,), 9, dtype=torch.int16), 8000, ShapeError, 'int16.*divide 16-bit samples by 32768'),
     (torch.full((800,), 2.), 8000, ShapeError, 'up to 2'), (torch.full((800,), torch.nan), 8000, ShapeError, 'up to nan')])
