@@ -36,6 +36,7 @@ _MODELS = {
     'sequences': Known('tells spoken digits apart, as a transformer', 'sound', lambda m: m.SequenceNet([''], m.torch.zeros(1, 3)), lambda m, net, file, n: net(net.listen(m.level(_read_second(file))[None, None])).softmax(1)[0], 'stack.blocks.1.feed.act', _DIGITS),
     'gpt': Known('goes on writing a play', 'text', lambda m: m.GPT(n_tokens=len(_LETTERS), max_len=128, rotary=True),
                  lambda m, net, text, n: ''.join(m.write(net, m.Chars(_LETTERS), text[-net.max_len:], 100*n, top_p=0.95)), 'stack.blocks.2.feed.act'),
+    'wavernn': Known('says what it hears again, in one voice', 'sound', lambda m: m.WaveRNN(256), lambda m, net, file, n: _say_again(m, net, file), 'listen.1'),
     'wavenet': Known('writes speech as rows of its codebook, and speaks them in another voice', 'sound', lambda m: m.Autoencoder(), lambda m, net, file, n: _write_codes(net, file), 'refine')}
 
 def _known(where, name):
@@ -115,6 +116,14 @@ def _write_codes(net, file):
     "A recording as the rows of a codebook, one for every 20 ms."
     from kata_blog.sound import read_wav
     return ' '.join(map(str, net.encode(read_wav(file)).index.tolist()))
+
+def _say_again(m, net, file):
+    "A recording drawn anew from its mel frames, beside where we are; the name of the file."
+    from kata_blog.sound import read_wav, wav_bytes
+    again = Path(f'{Path(file).stem}-again.wav')
+    if again.exists(): raise DataError(f'predict: {again} is there already; move it away')
+    again.write_bytes(wav_bytes(m.Sampler(net)(m.mel_of(read_wav(file)))))
+    return str(again)
 
 # %% ../nbs/03_hub.ipynb #4b0b0031
 class Channels(NamedTuple):
