@@ -72,6 +72,8 @@ def test_a_spoken_digit_a_date_and_a_play(tmp_path):
     assert predict('attention', 'the third of May 2004') == [('2004-05-03', None)]
     (text, belief), = predict('gpt', 'ROMEO:\n', n=1)
     assert len(text) == 100 and belief is None
+    (codes, belief), = predict('wavenet', tmp_path/'a.wav')
+    assert len(codes.split()) == -(-len(say('six'))//160) and belief is None
 
 def test_a_vocoder_says_again_what_it_hears(tmp_path, monkeypatch):
     from kata_blog.sound import log_mel, read_wav, say, wav_bytes
