@@ -35,7 +35,10 @@ _MODELS = {
     'bert': Known('tells praise of a film from blame', 'text', lambda m: m.Classifier(m.Bert(10_000, 64, 2, 2)), lambda m, net, text, n: m.judge(net, [text])[0], 'bert.stack.blocks.1.feed.act', ('bad', 'good')),
     'sequences': Known('tells spoken digits apart, as a transformer', 'sound', lambda m: m.SequenceNet([''], m.torch.zeros(1, 3)), lambda m, net, file, n: net(net.listen(m.level(_read_second(file))[None, None])).softmax(1)[0], 'stack.blocks.1.feed.act', _DIGITS),
     'gpt': Known('goes on writing a play', 'text', lambda m: m.GPT(n_tokens=len(_LETTERS), max_len=128, rotary=True),
-                 lambda m, net, text, n: ''.join(m.write(net, m.Chars(_LETTERS), text[-net.max_len:], 100*n, top_p=0.95)), 'stack.blocks.2.feed.act')}
+                 lambda m, net, text, n: ''.join(m.write(net, m.Chars(_LETTERS), text[-net.max_len:], 100*n, top_p=0.95)), 'stack.blocks.2.feed.act'),
+    'wavernn': Known('says what it hears again, in one voice', 'sound', lambda m: m.WaveRNN(256), lambda m, net, file, n: _say_again(m, net, file), 'listen.1'),
+    'wavenet': Known('writes speech as rows of its codebook, and speaks them in another voice', 'sound', lambda m: m.Autoencoder(), lambda m, net, file, n: _write_codes(net, file), 'refine'),
+    'neurogen': Known('writes EEG in microvolts, by a schedule such as `open fists open`', 'text', lambda m: m.Maker(), lambda m, net, text, n: m.write_signal(net, text), 'composer.stack.blocks.1.feed.act')}
 
 def _known(where, name):
     if name not in _MODELS: raise KataError(unknown(where, 'model', name, _MODELS))
@@ -109,6 +112,19 @@ def _read_second(file):
     from kata_blog.sound import read_wav
     x = read_wav(file)
     return pad(x, (0, max(0, 8000 - len(x))))
+
+def _write_codes(net, file):
+    "A recording as the rows of a codebook, one for every 20 ms."
+    from kata_blog.sound import read_wav
+    return ' '.join(map(str, net.encode(read_wav(file)).index.tolist()))
+
+def _say_again(m, net, file):
+    "A recording drawn anew from its mel frames, beside where we are; the name of the file."
+    from kata_blog.sound import read_wav, wav_bytes
+    again = Path(f'{Path(file).stem}-again.wav')
+    if again.exists(): raise DataError(f'predict: {again} is there already; move it away')
+    again.write_bytes(wav_bytes(m.Sampler(net)(m.mel_of(read_wav(file)))))
+    return str(again)
 
 # %% ../nbs/03_hub.ipynb #4b0b0031
 class Channels(NamedTuple):

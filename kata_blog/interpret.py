@@ -5,8 +5,10 @@
 # %% auto #0
 __all__ = ['METHODS', 'watch', 'still', 'Objective', 'channel', 'neuron', 'direction', 'deep_dream', 'diversity', 'roughness',
            'Pixels', 'Fourier', 'colour_axes', 'jitter', 'wobble', 'Rendered', 'render', 'attribute', 'scramble',
-           'rank_likeness', 'erase', 'dictionary', 'picture_uri', 'side_by_side', 'show_dictionary', 'heads_of',
-           'listen', 'silence', 'rollout', 'look_back', 'lens', 'split_bands', 'rhythm_map', 'show_heads']
+           'rank_likeness', 'erase', 'dictionary', 'picture_uri', 'side_by_side', 'show_dictionary', 'Cppn', 'Shared',
+           'Clear', 'in_front', 'opacity', 'texture', 'arrangement', 'signal_axes', 'Signals', 'Words', 'Entered',
+           'Groups', 'factorise', 'Effects', 'effects', 'show_blocks', 'heads_of', 'listen', 'silence', 'rollout',
+           'look_back', 'lens', 'split_bands', 'rhythm_map', 'show_heads']
 
 # %% ../nbs/posts/12_interpret.ipynb #f554f679
 import base64, io, json
@@ -106,12 +108,13 @@ def neuron(
 
 def direction(
     layer:str, # its activations are (b, channels, ...)
-    v:Tensor, # (channels,)
+    v:Tensor, # (channels,), or one for each picture (b, channels)
 )->Objective: # mean over places of the dot product, times the cosine so that other directions stay small
     "A mixture of features (Olah et al. 2018)."
     def score(seen):
         acts = seen[layer].flatten(2).mean(2) if seen[layer].ndim > 2 else seen[layer]
-        return (acts @ v)*F.cosine_similarity(acts, v[None]).clamp(min=0.1)
+        if v.shape not in (acts.shape[1:], acts.shape): raise ShapeError(f'direction: got {tuple(v.shape)} for activations {tuple(acts.shape)}; needs ({acts.shape[1]},), or one for each picture')
+        return (acts*v).sum(1)*F.cosine_similarity(acts, v.expand_as(acts)).clamp(min=0.1)
     return Objective(f'{layer} direction', [layer], score)
 
 def deep_dream(
@@ -167,9 +170,13 @@ class Fourier(nn.Module):
         self.register_buffer('colours', torch.eye(3) if colours is None else colours)
         self.z, self.side = nn.Parameter(sd*torch.randn(n, 3, *f.shape, 2)), side
 
+    def coefficients(self)->Tensor: # (n, 3, side, side//2 + 1, 2): real and imaginary parts, before they are scaled
+        "What is learned."
+        return self.z
+
     def forward(self)->Tensor: # (n, 3, side, side) in 0..1
         "The pictures."
-        x = torch.fft.irfft2(torch.view_as_complex(self.z)*self.scale, s=(self.side, self.side), norm='ortho')
+        x = torch.fft.irfft2(torch.view_as_complex(self.coefficients())*self.scale, s=(self.side, self.side), norm='ortho')
         return torch.einsum('ij,njhw->nihw', self.colours, x).sigmoid()
 
 def colour_axes(
@@ -218,15 +225,36 @@ def render(
     _check_model(model)
     image = image.to(next(model.parameters()).device)
     opt, scores = torch.optim.Adam(image.parameters(), lr), []
-    with torch.random.fork_rng(), still(model), watch(model, objective.layers) as seen:
+    layers = [layer for layer in objective.layers if layer != 'made']
+    with torch.random.fork_rng(), still(model), watch(model, layers) as seen, _briefly(model, layers) as look:
         torch.manual_seed(seed)
         for step in range(steps):
-            x = image()
+            x = seen['made'] = image()
             for transform in transforms: x = transform(x)
-            model(x)
+            look(x)
             scores.append(_check_score(objective(seen), objective, step))
             opt.zero_grad(); (-scores[-1].sum()).backward(); opt.step()
         return Rendered(image().detach(), torch.stack(scores).detach())
+
+class _Seen(BaseException):
+    "All that was asked for has been seen; nothing but `_briefly` may catch it."
+
+@contextmanager
+def _briefly(model, layers):
+    "A call of the model that ends where its layers have answered as often as in the first call, which is whole."
+    count, last, parts = [0], [0], dict(model.named_modules())
+    def after(module, args, out):
+        count[0] += 1
+        if count[0] == last[0]: raise _Seen
+    def look(x):
+        count[0] = 0
+        try: model(x)
+        except _Seen: pass
+        last[0] = last[0] or count[0]
+    hooks = [] if 'output' in layers else [parts[layer].register_forward_hook(after) for layer in dict.fromkeys(layers) if layer != 'input']
+    try: yield look
+    finally:
+        for hook in hooks: hook.remove()
 
 def _check_model(model):
     first = next(model.parameters(), None)
@@ -409,6 +437,312 @@ choose.children[0].click()
 </script>
 </div>"""
 
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0031
+class Cppn(nn.Module):
+    "Pictures as small networks from a place to its colour (after Stanley 2007 and Mordvintsev et al. 2018)."
+    def __init__(self,
+        n:int, # pictures, each with a network of its own
+        side:int, # pixels, where `forward` is not told otherwise
+        width:int=16, # numbers in a layer, each with its square beside it
+        depth:int=5, # layers
+        reach:float=1.7, # places go from minus this to this
+    ):
+        super().__init__()
+        sizes = [2, *[2*width]*depth]
+        self.side, self.reach = side, reach
+        self.layers = nn.ParameterList([torch.randn(n, width, size)/size**0.5 for size in sizes[:-1]])
+        self.last = nn.Parameter(torch.zeros(n, 3, sizes[-1]))  # grey at the start
+
+    def forward(self,
+        side:int|None=None, # pixels; the picture is the same, finer or coarser
+    )->Tensor: # (n, 3, side, side) in 0..1
+        "The pictures."
+        side = side or self.side
+        at = torch.linspace(-self.reach, self.reach, side).to(self.last)
+        x = torch.stack(torch.meshgrid(at, at, indexing='ij')).view(1, 2, -1)
+        for layer in self.layers:
+            h = (layer @ x).tanh()
+            x = torch.cat([h/0.63, (h.square() - 0.39)/0.31], 1)  # mean 0 and variance 1, if they were so before
+        return (self.last @ x).sigmoid().unflatten(2, (side, side))
+
+class Shared(Fourier):
+    "Frames with a part that is common to all, learned along with what is each frame's own (after Mordvintsev et al. 2018)."
+    def __init__(self,
+        n:int, # frames
+        side:int, # pixels
+        colours:Tensor=None, # as for `Fourier`
+        sd:float=0.01, # of the noise at the start
+    ):
+        super().__init__(n, side, colours, sd)
+        self.common = nn.Parameter(torch.zeros_like(self.z[:1]))
+
+    def coefficients(self)->Tensor: # as for `Fourier`
+        "The frame's own and the common ones."
+        return self.z + self.common
+
+class Clear(nn.Module):
+    "Pictures with a fourth channel: how opaque each pixel is."
+    def __init__(self,
+        n:int, # pictures
+        side:int, # pixels
+        colours:Tensor=None, # as for `Fourier`
+        sd:float=0.01, # of the noise at the start
+    ):
+        super().__init__()
+        self.picture, self.opaque = Fourier(n, side, colours, sd), Fourier(n, side, None, sd)
+
+    def forward(self)->Tensor: # (n, 4, side, side) in 0..1
+        "The pictures, and last how opaque they are."
+        return torch.cat([self.picture(), self.opaque().mean(1, keepdim=True)], 1)
+
+def in_front(
+    colours:Tensor=None, # as for `Fourier`
+)->Callable: # from pictures (b, 4, h, w) to pictures (b, 3, h, w)
+    "Lay clear pictures over random ones, others at each look."
+    def lay(x):
+        side = x.shape[-1]
+        behind = Fourier(len(x), side, None if colours is None else colours.cpu(), sd=0.3)().detach().to(x.device)
+        return x[:, 3:]*x[:, :3] + (1 - x[:, 3:])*behind
+    return lay
+
+def opacity()->Objective: # the mean of the fourth channel of what is made, before it is moved about
+    "How much of a clear picture is there; to be subtracted, or to divide by."
+    return Objective('opacity', ['made'], lambda seen: seen['made'][:, 3].flatten(1).mean(1))
+
+def texture(
+    layer:str, # its activations are (b, channels, h, w)
+    acts:Tensor, # what it gives for the picture that is to be followed (1, channels, h, w)
+)->Objective: # minus the distance of the Gram matrices, 0 at best, in parts of the size of the one followed
+    "What stands beside what in another picture, wherever it is (Gatys et al. 2015)."
+    def gram(a):
+        rows = a.flatten(2)  # not einsum: the strides of its gradient are read wrongly by batch norm in evaluation (torch 2.13)
+        return rows @ rows.transpose(1, 2)/rows.shape[2]
+    goal = gram(acts.detach())
+    return Objective(f'{layer} texture', [layer], lambda seen: -(gram(seen[layer]) - goal).flatten(1).norm(dim=1)/goal.norm())
+
+def arrangement(
+    layer:str, # its activations are (b, channels, h, w)
+    acts:Tensor, # what it gives for the picture that is to be followed (1, channels, h, w)
+)->Objective: # minus the mean distance of the activations, 0 at best, in parts of their mean size
+    "What is where in another picture (Gatys et al. 2015)."
+    goal = acts.detach()
+    return Objective(f'{layer} arrangement', [layer], lambda seen: -(seen[layer] - goal).abs().flatten(1).mean(1)/goal.abs().mean())
+
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0034
+def signal_axes(
+    x:Tensor, # signals (n, channels, samples)
+)->tuple: # axes (channels, channels): columns are patterns that vary by themselves; size of each frequency (samples//2 + 1,), mean square 1
+    "How the channels of signals vary together, and how their power falls with frequency."
+    values, vectors = torch.linalg.eigh(x.transpose(0, 1).flatten(1).cov().view(x.shape[1], -1).double())
+    size = torch.fft.rfft(x, norm='ortho').abs().square().mean((0, 1)).sqrt()
+    return (vectors*values.clamp(min=0).sqrt()).float(), size/size.square().mean().sqrt()
+
+class Signals(nn.Module):
+    "Signals as Fourier coefficients of patterns of channels: what `Fourier` is to pictures."
+    def __init__(self,
+        n:int, # signals
+        channels:int, # of each
+        samples:int, # of each
+        axes:Tensor=None, # (channels, patterns), as from `signal_axes`; None: each channel by itself
+        size:Tensor=None, # of each frequency (samples//2 + 1,), as from `signal_axes`; None: the inverse of the frequency
+        sd:float=0.1, # of the noise at the start
+    ):
+        super().__init__()
+        f = torch.fft.rfftfreq(samples)
+        self.register_buffer('size', 1/f.clamp(min=1/samples) if size is None else size)
+        self.register_buffer('axes', torch.eye(channels) if axes is None else axes)
+        if self.size.shape != f.shape or len(self.axes) != channels:
+            raise ShapeError(f'Signals: got axes {tuple(self.axes.shape)} and {len(self.size)} sizes, needs ({channels}, patterns) and {len(f)} for {samples} samples')
+        self.z, self.samples = nn.Parameter(sd*torch.randn(n, self.axes.shape[1], len(f), 2)), samples
+
+    def forward(self)->Tensor: # (n, channels, samples)
+        "The signals."
+        return self.axes @ torch.fft.irfft(torch.view_as_complex(self.z)*self.size, n=self.samples, norm='ortho')
+
+class Words(nn.Module):
+    "Texts whose every place is a mixture of known words."
+    def __init__(self,
+        n:int, # texts
+        length:int, # places in each
+        table:Tensor, # the words' vectors (words, width)
+        sd:float=0.01, # of the noise at the start
+    ):
+        super().__init__()
+        self.register_buffer('table', table)
+        self.z = nn.Parameter(sd*torch.randn(n, length, len(table)))
+
+    def forward(self)->Tensor: # (n, length, width)
+        "The mixtures."
+        return self.z.softmax(-1) @ self.table
+
+    def read(self)->Tensor: # rows of the table (n, length)
+        "The strongest word of each place."
+        return self.z.argmax(-1)
+
+class Entered(nn.Module):
+    "A model that begins in its middle: it is given what one of its layers would have said."
+    def __init__(self,
+        model:nn.Module, # it stays as it is
+        layer:str, # whose answer is replaced
+        stand_in:Callable, # from what is given to something that the model accepts, and of which nothing else counts
+    ):
+        super().__init__()
+        if layer not in dict(model.named_modules()): raise KataError(unknown('Entered', 'layer', layer, list(filter(None, dict(model.named_modules())))))
+        self.model, self.layer, self.stand_in = model, layer, stand_in
+
+    def forward(self,
+        x:Tensor, # as the layer would have given it
+    )->Tensor: # as the model
+        "Go on from there."
+        hook = self.model.get_submodule(self.layer).register_forward_hook(lambda module, args, out: x)
+        try: return self.model(self.stand_in(x))
+        finally: hook.remove()
+
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0037
+class Groups(NamedTuple):
+    "Activations as a sum of few parts."
+    maps:Tensor # how much of each group is where (b, groups, h, w), none negative
+    directions:Tensor # of the channels (groups, channels), each of length 1, none negative
+    left:float # part of the squares that the groups leave over
+
+def factorise(
+    acts:Tensor, # (b, channels, h, w); what is negative counts as 0
+    n:int, # groups
+    seed:int=0, # of the start
+)->Groups: # the largest group first
+    "Channels that go together, by non-negative matrix factorisation (Lee and Seung 1999; used so by Olah et al. 2018)."
+    from sklearn.decomposition import NMF  # takes a second to import
+    b, c, h, w = acts.shape
+    rows = acts.detach().clamp(min=0).movedim(1, 3).reshape(-1, c).double().cpu()
+    if not 1 <= n <= min(rows.shape): raise ShapeError(f'factorise: n={n} groups of {c} channels at {len(rows)} places; needs 1 to {min(rows.shape)}')
+    nmf = NMF(n, init='nndsvda', random_state=seed, max_iter=500, tol=1e-4)
+    maps, directions = torch.from_numpy(nmf.fit_transform(rows.numpy())), torch.from_numpy(nmf.components_)
+    length = directions.norm(dim=1).clamp(min=1e-12)
+    order = (maps.square().sum(0)*length.square()).argsort(descending=True)
+    left = (rows - maps @ directions).square().sum()/rows.square().sum()
+    return Groups((maps*length)[:, order].float().view(b, h, w, n).movedim(3, 1), (directions/length[:, None])[order].float(), left.item())
+
+class Effects(NamedTuple):
+    "What a layer gives, and which way it moves each class."
+    acts:Tensor # (b, channels, h, w)
+    slopes:Tensor # gradient of each class's score (b, classes, channels, h, w)
+
+def effects(
+    model:nn.Module, # gives scores (b, classes); it stays as it is
+    x:Tensor, # pictures (b, 3, h, w) in 0..1
+    layer:str, # with activations (b, channels, h, w)
+)->Effects: # `acts*slopes` is what each channel at each place brings to each class, to the first order
+    "Attribute all classes to a layer (activation times gradient)."
+    x = x.detach().clone().requires_grad_()
+    with still(model), watch(model, [layer]) as seen:
+        scores = model(x).sum(0)
+        slopes = torch.stack([torch.autograd.grad(score, seen[layer], retain_graph=True)[0] for score in scores], 1)
+    return Effects(seen[layer].detach(), slopes)
+
+# %% ../nbs/posts/12_interpret.ipynb #5e1f0039
+def show_blocks(
+    pictures:Tensor, # (b, 3, h, w) in 0..1
+    titles:list, # of the pictures
+    names:list, # of the classes
+    asked:list, # the class that each picture opens with, as a number
+    found:Effects, # of the pictures
+    groups:Groups, # of the same activations
+    features:Tensor, # a made picture for each channel (channels, 3, s, s)
+    grid:Tensor, # a made picture for each place, picture after picture (b*places, 3, s, s)
+    grouped:Tensor, # a made picture for each group (groups, 3, s, s)
+)->str: # HTML that needs nothing from outside
+    "A decision to be taken apart: by places, by groups of channels, by channels, for each class."
+    b, c, h, w = found.acts.shape
+    if len(grid) != b*h*w or len(grouped) != len(groups.directions) or len(features) != c:
+        raise ShapeError(f'show_blocks: got {len(grid)}, {len(grouped)} and {len(features)} made pictures, needs {b*h*w} for the places, {len(groups.directions)} for the groups and {c} for the channels')
+    whole = (found.acts[:, None]*found.slopes).flatten(3)  # (b, classes, channels, places)
+    share = torch.einsum('bghw,gc,bkchw->bkg', groups.maps.to(whole), groups.directions.to(whole), found.slopes)
+    top = found.acts.flatten(2).topk(3, dim=1).indices
+    units = whole.gather(2, top[:, None].expand(-1, len(names), -1, -1))
+    def short(t, digits=3): return [round(v, digits) for v in t.flatten().tolist()]
+    def one(i): return {'title': titles[i], 'src': picture_uri(pictures[i], 'PNG'), 'grid': picture_uri(side_by_side(grid[i*h*w:(i + 1)*h*w], w)), 'asked': asked[i],
+        'maps': [short(m/groups.maps[i].max().clamp(min=1e-6), 2) for m in groups.maps[i]], 'top': top[i].T.tolist(),
+        'classes': [{'places': short(whole[i, k].sum(0)), 'channels': short(whole[i, k].sum(1)), 'groups': short(share[i, k]), 'units': [short(u) for u in units[i, k].T]} for k in range(len(names))]}
+    data = {'side': w, 'names': list(names), 'columns': 16, 'channels': c, 'groups': len(grouped), 'pictures': [one(i) for i in range(b)]}
+    return _BLOCKS.replace('SHEET', picture_uri(side_by_side(features, 16))).replace('GROUPS', picture_uri(side_by_side(grouped, 16))).replace('DATA', json.dumps(data).replace('</', '<\\/'))
+
+_BLOCKS = """<div class="kata-blocks">
+<style>
+.kata-blocks{display:grid;grid-template-columns:minmax(0,17rem) minmax(0,1fr);gap:1rem;margin:1rem 0}
+@media(max-width:36rem){.kata-blocks{grid-template-columns:minmax(0,1fr)}}
+.kata-blocks .ask,.kata-blocks .choose{grid-column:1/-1;display:flex;gap:.5rem;flex-wrap:wrap;align-items:center;font-size:.9rem}
+.kata-blocks button,.kata-blocks select{font:inherit;color:inherit;background:none;cursor:pointer}
+.kata-blocks .ask button,.kata-blocks select{border:1px solid currentColor;border-radius:3px;padding:.15rem .6rem}
+.kata-blocks select option{color:#000;background:#fff}
+.kata-blocks .ask button[aria-pressed=true]{background:rgba(128,128,128,.35);font-weight:600}
+.kata-blocks .choose button{padding:0;border:3px solid transparent;line-height:0}
+.kata-blocks .choose button[aria-pressed=true]{border-color:currentColor}
+.kata-blocks .choose img{width:48px;height:48px;image-rendering:pixelated}
+.kata-blocks .grid{align-self:start;aspect-ratio:1;display:grid;background-size:100% 100%}
+.kata-blocks .grid button{border:1px solid rgba(255,255,255,.2);padding:0;min-width:0;min-height:0}
+.kata-blocks .grid button[aria-pressed=true]{outline:3px solid #fff;box-shadow:0 0 0 5px #000;z-index:1}
+.kata-blocks ol{list-style:none;margin:0;padding:0;display:grid;gap:.4rem;align-content:start}
+.kata-blocks li button,.kata-blocks li div{display:grid;grid-template-columns:48px minmax(0,1fr);gap:.7rem;align-items:center;font-size:.85rem;width:100%;text-align:left;border:1px solid transparent;padding:.1rem}
+.kata-blocks li button[aria-pressed=true]{border-color:currentColor}
+.kata-blocks .made{width:48px;height:48px}
+.kata-blocks .sum{display:block;height:.5rem;min-width:1px}
+.kata-blocks .for{background:#d1495b}.kata-blocks .against{background:#3a7ca5}
+.kata-blocks p{grid-column:1/-1;margin:0;font-size:.85rem}
+</style>
+<div class="choose" role="group" aria-label="Picture"></div>
+<div class="ask"><span class="views" role="group" aria-label="Taken apart by" style="display:flex;gap:.4rem;flex-wrap:wrap"></span><label>what speaks for <select></select></label></div>
+<div class="grid" role="group" aria-label="Places of the picture"></div>
+<ol aria-live="polite"></ol>
+<p>Red speaks for the class, blue against it; yellow is where a group is.</p>
+<script>
+(root => {
+const data = DATA, find = name => root.querySelector(name), choose = find('.choose'), views = find('.views'), select = find('select'), grid = find('.grid'), list = find('ol')
+const make = (name, more) => Object.assign(document.createElement(name), more)
+const press = (parent, label, act) => { const b = make('button', {type: 'button', onclick: act}); b.setAttribute('aria-label', label); parent.append(b); return b }
+const mark = (buttons, at) => [...buttons].forEach((b, i) => b.setAttribute('aria-pressed', i === at))
+const modes = ['places', 'what each place shows', 'groups', 'channels']
+let shown = 0, mode = 0, kind = data.pictures[0].asked, place = Math.floor(data.side**2/2), part = 0
+const word = e => `${e < 0 ? 'against' : 'for'} ${data.names[kind]}: ${Math.abs(e).toFixed(2)}`
+const tint = (v, top) => `rgba(${v < 0 ? '40,90,220' : '225,50,40'},${Math.min(0.85, 0.85*Math.abs(v)/top).toFixed(2)})`
+const tile = (sheet, k, n) => {
+  const s = make('span', {className: 'made'}), rows = Math.ceil(n/data.columns)
+  s.style.background = `url(${sheet}) ${100*(k % data.columns)/(data.columns - 1)}% ${100*Math.floor(k/data.columns)/Math.max(1, rows - 1)}% / ${100*data.columns}% ${100*rows}%`
+  return s }
+const row = (box, picture, text, e, top) => {
+  const said = make('span', {textContent: text}), sum = make('span', {className: `sum ${e < 0 ? 'against' : 'for'}`})
+  sum.style.width = `${Math.min(100, 100*Math.abs(e)/top)}%`; said.append(sum); box.append(picture, said) }
+const item = (picture, text, e, top, act, on) => {
+  const li = make('li'), box = act ? press(li, text, act) : make('div')
+  if (act) box.setAttribute('aria-pressed', on); else li.append(box)
+  row(box, picture, text, e, top); return li }
+const order = (values, n) => values.map((v, i) => [v, i]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, n)
+const sheets = {channel: 'SHEET', group: 'GROUPS'}
+const draw = () => {
+  const picture = data.pictures[shown], now = picture.classes[kind], top = Math.max(...now.places.map(Math.abs))
+  mark(choose.children, shown); mark(views.children, mode); select.value = kind
+  grid.style.backgroundImage = `url(${mode === 1 ? picture.grid : picture.src})`; grid.style.imageRendering = mode === 1 ? 'auto' : 'pixelated'
+  const ranked = order(now[mode === 2 ? 'groups' : 'channels'], 8)
+  if (mode === 2 && !ranked.some(r => r[1] === part)) part = ranked[0][1]
+  ;[...grid.children].forEach((b, j) => {
+    const v = now.places[j]
+    b.style.backgroundColor = mode === 0 ? tint(v, top) : mode === 2 ? `rgba(255,220,60,${(0.85*picture.maps[part][j]).toFixed(2)})` : 'transparent'
+    b.setAttribute('aria-label', `row ${1 + Math.floor(j/data.side)}, column ${1 + j % data.side}, ${word(v)}`) })
+  mark(grid.children, mode < 2 ? place : -1)
+  if (mode < 2) list.replaceChildren(item(make('span'), `this place, ${word(now.places[place])}`, now.places[place], top),
+    ...picture.top[place].map((k, i) => item(tile(sheets.channel, k, data.channels), `channel ${k}, ${word(now.units[place][i])}`, now.units[place][i], top)))
+  else list.replaceChildren(...ranked.map(([e, k]) => item(tile(mode === 2 ? sheets.group : sheets.channel, k, mode === 2 ? data.groups : data.channels),
+    `${mode === 2 ? 'group' : 'channel'} ${k + (mode === 2 ? 1 : 0)}, ${word(e)}`, e, Math.abs(ranked[0][0]), mode === 2 ? () => { part = k; draw(); list.querySelectorAll('button')[ranked.findIndex(r => r[1] === k)].focus() } : null, k === part))) }
+data.pictures.forEach((p, i) => press(choose, p.title, () => { shown = i; kind = p.asked; part = -1; draw() }).append(make('img', {src: p.src, alt: ''})))
+modes.forEach((name, i) => press(views, name, () => { mode = i; part = -1; draw() }).append(name))
+data.names.forEach((name, i) => select.append(make('option', {value: i, textContent: name})))
+select.onchange = () => { kind = +select.value; draw() }
+grid.style.gridTemplate = `repeat(${data.side}, 1fr) / repeat(${data.side}, 1fr)`
+for (let j = 0; j < data.side**2; j++) press(grid, '', () => { place = j; if (mode > 1) mode = 0; draw() })
+draw()
+})(document.currentScript.parentElement)
+</script>
+</div>"""
+
 # %% ../nbs/posts/12_interpret.ipynb #5e1f0011
 def heads_of(
     model:nn.Module, # with `attention.MultiHead` somewhere in it
@@ -544,7 +878,8 @@ let at = Math.floor(data.tokens.length*2/3), layer = 0, head = 0
 heads.style.gridTemplateColumns = `repeat(${data.looks[0].length}, auto)`
 const spans = data.tokens.map((token, i) => {
   const span = document.createElement('span')
-  span.setAttribute('role', 'option'); span.textContent = token === '\\n' ? '\\u23ce\\n' : token
+  span.setAttribute('role', 'option'); if (!token.trim()) span.setAttribute('aria-label', token === '\\n' ? 'line break' : 'space')
+  span.textContent = token === '\\n' ? '\\u23ce\\n' : token
   span.onmouseenter = span.onclick = () => { at = i; show() }
   text.append(span); return span })
 data.looks.forEach((all, l) => all.forEach((_, h) => {

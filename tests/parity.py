@@ -192,7 +192,7 @@ NET = [
     ('#| fig-alt: "a line"\nplain_draw()', shows(image_svg=SVG, text_plain='<Figure>')),
     ('#| label: tbl-rows\n#| tbl-cap: Two rows\ntable()', shows(text_html='<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr><tr><td>2</td></tr></tbody></table>', text_plain='a')),
     '## Outputs of every kind',
-    ('html()', shows(text_html='<b id="bold">bold</b>', text_plain='bold')), ('markdown()', shows(text_markdown='*slanted* words', text_plain='m')), ('latex()', shows(text_latex='$\\displaystyle x^2$', text_plain='x')),
+    ('html()', shows(text_html='<b id="bold">bold</b>', text_plain='bold')), ('chart()', shows(image_png=png(120)) | dict(data={'application/vnd.vegalite.v5+json': {'mark': 'bar', 'title': 'Bars'}, 'image/png': png(120)})), ('markdown()', shows(text_markdown='*slanted* words', text_plain='m')), ('latex()', shows(text_latex='$\\displaystyle x^2$', text_plain='x')),
     ('#| output: asis\nprint("**strong**")', prints('**strong**\n')), ('fails()', raises('ValueError', 'no such thing')), ('both()', prints('first\n'), shows(text_plain='then')),
     '## Links\n\n[The ear](02_ear.ipynb) and [home](../index.md).', ('nothing_shown = 1',)]
 
@@ -245,7 +245,7 @@ class Reader:
         self.tree = html5lib.parse(text, namespaceHTMLElements=False)
         self.up = {c: p for p in self.tree.iter() for c in p}
         self.main = next(self.tree.iter('main'), None)
-        self.body = next((e for e in self.main.iter('div') if 'text' in self.classes(e)), self.main) if self.main is not None else None
+        self.body = next((e for e in self.main.iter('div') if 'text' in self.classes(e) and self.up[e].tag == 'article'), self.main) if self.main is not None else None
 
     def classes(self, e): return (e.get('class') or '').split()
     def has(self, e, *names): return bool(set(names) & set(self.classes(e)))

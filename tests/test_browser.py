@@ -3,8 +3,9 @@ import base64, io, wave
 import pytest
 from kata_blog.press.browser import browse_site, no_browser, opened, served
 from kata_blog.press.cache import Cache
+from kata_blog.press.charts import known_libraries
 from kata_blog.press.render import build
-from test_render import cell, code, notebook, write_blog
+from test_render import PNG, cell, code, notebook, write_blog
 
 pytestmark = pytest.mark.skipif(bool(no_browser()), reason=no_browser())
 
@@ -23,10 +24,18 @@ FORMS = notebook(cell('raw', '---\ntitle: Forms\ntoc: true\nformat: {html: {toc:
     cell('markdown', '## Rows'), code('x = 1', shown(TABLE)), code('#| code-fold: true\nhidden = 2'),
     cell('markdown', '## Sounds\n\n' + '\n\n'.join(['More words.'] * 30)), code('play()', shown(f'<audio controls aria-label="a tone" src="data:audio/wav;base64,{tone()}"></audio>')))
 
+BARS = {'data': {'values': [{'a': 'x', 'b': 3}, {'a': 'y', 'b': 5}]}, 'mark': {'type': 'bar', 'tooltip': True}, 'encoding': {'x': {'field': 'a'}, 'y': {'field': 'b', 'type': 'quantitative'}}}
+AFAR = BARS | {'data': {'url': 'https://example.org/data.json'}}
+def chart(form, spec): return dict(output_type='display_data', metadata={}, data={form: spec, 'image/png': PNG})
+CHARTS = notebook(cell('raw', '---\ntitle: Charts\n---'), cell('markdown', '## Some'), code('#| fig-alt: two bars\na', chart('application/vnd.vegalite.v5+json', BARS)),
+    code('#| fig-alt: a line\nb', chart('application/vnd.plotly.v1+json', {'data': [{'y': [1, 3, 2]}], 'layout': {}})), code('#| fig-alt: data of others\nc', chart('application/vnd.vegalite.v5+json', AFAR)),
+    code('#| fig-alt: a map\nd', chart('application/vnd.plotly.v1+json', {'data': [{'type': 'scattermap', 'lat': [1], 'lon': [2]}], 'layout': {}})))
+
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
     root = write_blog(tmp_path_factory.mktemp('site')/'blog')
     (root/'nbs/forms.ipynb').write_text(FORMS)
+    (root/'nbs/charts.ipynb').write_text(CHARTS)
     built = build(root)
     assert built.problems == []
     return built.site
@@ -178,6 +187,21 @@ def test_nothing_moves_while_a_page_loads(visit, name, width):
     page = visit(name, width)
     shift = page.evaluate("new Promise(done => { let sum = 0; new PerformanceObserver(l => { for (const e of l.getEntries()) sum += e.value }).observe({type: 'layout-shift', buffered: true}); setTimeout(() => done(sum), 300) })")
     assert shift < 0.01
+
+@pytest.mark.skipif(len(known_libraries()) < 2, reason='no libraries for charts: pip install "kata_blog[charts]"')
+def test_charts_are_drawn_by_the_site_alone(visit):
+    "What the reader can point at; a chart that needs another server stays a picture."
+    page = visit('charts.html')
+    for n in range(4):
+        page.locator('.chart').nth(n).scroll_into_view_if_needed()
+        page.wait_for_function('n => { const c = document.querySelectorAll(".chart")[n]; return n < 2 ? c.querySelector("img").style.display === "none" : !c.querySelector("[aria-busy]") }', arg=n)
+    assert page.locator('.chart svg.marks').count() == 1 and page.locator('.chart .main-svg').count() and page.locator('.chart img:visible').count() == 2
+    page.locator('.chart path[aria-roledescription=bar]').first.hover()
+    assert page.locator('#vg-tooltip-element').inner_text().split() == ['a', 'x', 'b', '3']
+
+def test_a_line_of_code_has_an_address(visit):
+    page = visit('forms.html#cb2-1')
+    assert page.evaluate('document.querySelector(":target")?.innerText') == 'hidden = 2' and page.locator('details.code-fold[open]').count() == 1
 
 def test_a_page_is_whole_without_scripts(visit):
     page = visit('forms.html', java_script_enabled=False)

@@ -27,6 +27,12 @@ OUTPUTS = {
     'JSON': (give({'application/json': {'a': [1, 2]}, 'text/plain': "{'a': [1, 2]}"}), ["{'a': [1, 2]}"], []), 'a widget': (show(**{'application/vnd.jupyter.widget-view+json': {'model_id': 'x'}, 'text__plain': 'IntSlider(value=3)'}), ['IntSlider(value=3)'], []),
     'sound': (show(text__html=f'<audio controls src="data:audio/wav;base64,{WAV}"></audio>'), ['<audio', '.wav"'], ['data:audio']), 'an error': (dict(output_type='error', ename='ValueError', evalue='bad', traceback=['\x1b[31mValueError\x1b[0m: bad']), ['ValueError', ': bad', 'cell-output-error'], ['\x1b']),
     'an error without a trace': (dict(output_type='error', ename='KeyError', evalue='k', traceback=[]), ['KeyError: k'], []), 'only a form nobody knows': (give({'application/x-odd': 'odd'}), ['x = 1'], ['odd']), 'several forms': (show(text__html='<i>best</i>', image__png=PNG, text__plain='worst'), ['<i>best</i>'], ['worst']),
+    'a chart of Vega': (show(**{'application/vnd.vegalite.v5+json': {'mark': 'bar', 'title': 'A </script> & B'}, 'image__png': PNG, 'text__plain': 'alt.Chart'}), ['<div class="chart" data-chart="vega"', '"mark":"bar"', r'A \u003c/script>', 'base64'], ['alt.Chart']),
+    'a chart of Plotly': (show(**{'application/vnd.plotly.v1+json': {'data': [{'y': [1, 2]}], 'layout': {'title': {'text': 'Two'}}}, 'image__png': PNG}), ['data-chart="plotly"', '"y":[1,2]'], []),
+    'a chart in HTML': (show(text__html='<div id="v"></div><script>const paths = {"vega": "https://network.example/vega@5"}; (function(spec, o){vegaEmbed("#v", spec, o)})({"mark": "line"}, {"mode": "vega-lite"});</script>', image__png=PNG), ['data-chart="vega"', '{"mark":"line"}'], ['network.example']),
+    'a chart in HTML of Plotly': (show(text__html='<script src="https://network.example/plotly.js"></script><div id="p"></div><script>Plotly.newPlot( "p", [{"y": [3]}], {"height": 200}, {"responsive": true} )</script>', image__png=PNG), ['data-chart="plotly"', '"y":[3]', '"height":200'], ['network.example']),
+    'a library': (show(text__html='<script>/**\n* plotly.js v3.1.0\n*/ var Plotly = {}</script>'), ['x = 1'], ['Plotly']),
+    'HTML with marks of Markdown': (show(text__html='<p>a</p>\n\n```\n\n````{=html}\n<i>c</i>'), ['<p>a</p>\n\n```\n\n````{=html}\n<i>c</i>'], []),
     'right to left': (stream('שלום עולם\n'), ['שלום עולם'], []), 'emoji': (stream('🧠 👩‍🔬\n'), ['🧠 👩‍🔬'], []), 'null characters': (stream('a\x00b\x07c\n'), ['abc'], ['\x00'])}
 
 def as_lines(value): return value.splitlines(True) if isinstance(value, str) else value

@@ -72,6 +72,27 @@ def test_a_spoken_digit_a_date_and_a_play(tmp_path):
     assert predict('attention', 'the third of May 2004') == [('2004-05-03', None)]
     (text, belief), = predict('gpt', 'ROMEO:\n', n=1)
     assert len(text) == 100 and belief is None
+    (codes, belief), = predict('wavenet', tmp_path/'a.wav')
+    assert len(codes.split()) == -(-len(say('six'))//160) and belief is None
+
+def test_a_vocoder_says_again_what_it_hears(tmp_path, monkeypatch):
+    from kata_blog.sound import log_mel, read_wav, say, wav_bytes
+    monkeypatch.chdir(tmp_path)
+    Path('a.wav').write_bytes(wav_bytes(say('six')))
+    assert predict('wavernn', 'a.wav') == [('a-again.wav', None)]
+    told, again = log_mel(read_wav('a.wav')), log_mel(read_wav('a-again.wav'))
+    hiss = log_mel(0.1*torch.randn(80*(told.shape[1] - 1), generator=torch.Generator().manual_seed(0)))
+    apart = lambda x: (x[:, :told.shape[1] - 1] - told[:, :x.shape[1]][:, :told.shape[1] - 1]).abs().mean()
+    assert apart(again) < 0.7*apart(hiss)
+    with pytest.raises(DataError, match='a-again.wav is there already; move it away'): predict('wavernn', 'a.wav')
+
+def test_made_eeg_follows_the_schedule_that_was_asked_for():
+    def alpha(schedule):  # power from 8 to 13 Hz at Oz
+        head, *rows = predict('neurogen', schedule)[0][0].split('\n')
+        x = torch.tensor([[float(v) for v in row.split(',')] for row in rows])[:, head.split(',').index('Oz')]
+        return torch.fft.rfft(x).abs()[8*len(x)//160:13*len(x)//160].square().sum()
+    assert alpha(' '.join(['closed']*5)) > 2*alpha(' '.join(['open']*5))
+    with pytest.raises(DataError, match="unknown condition 'opn'; did you mean 'open'"): predict('neurogen', 'opn')
 
 def test_the_classes_of_pictures_are_those_of_the_data(monkeypatch, tmp_path):
     from PIL import Image

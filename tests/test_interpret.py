@@ -2,6 +2,7 @@
 import json, re, sys
 from copy import deepcopy
 
+import numpy as np
 import pytest, torch
 import torch.nn.functional as F
 from torch import nn
@@ -10,9 +11,10 @@ from kata_blog.classifier import ResNet, SmallNet
 from kata_blog.core import KataError, ShapeError
 from kata_blog.attention import MultiHead
 from kata_blog.gpt import GPT
-from kata_blog.interpret import (METHODS, Fourier, Pixels, attribute, channel, colour_axes, deep_dream, dictionary, direction, diversity, erase, heads_of,
-    jitter, lens, listen, look_back, neuron, rank_likeness, render, rhythm_map, rollout, roughness, scramble, show_dictionary, show_heads,
-    side_by_side, silence, split_bands, still, watch, wobble)
+from kata_blog.interpret import (METHODS, Clear, Cppn, Entered, Fourier, Objective, Pixels, Shared, Signals, Words, arrangement, attribute, channel, colour_axes,
+    deep_dream, dictionary, direction, diversity, effects, erase, factorise, heads_of, in_front, jitter, lens, listen, look_back, neuron, opacity,
+    rank_likeness, render, rhythm_map, rollout, roughness, scramble, show_blocks, show_dictionary, show_heads, side_by_side, signal_axes, silence,
+    split_bands, still, texture, watch, wobble)
 from kata_blog.train import load_weights
 
 @pytest.fixture(scope='module')
@@ -30,14 +32,58 @@ def same(a, b): return all(torch.equal(a[0][k], b[0][k]) for k in a[0]) and a[1:
 
 objectives = {
     'neuron': neuron('halve.1', 3), 'channel': channel('halve.2', 5), 'class': channel('output', 2), 'direction': direction('halve.1', torch.ones(96)),
-    'deep dream': deep_dream('refine.1'), 'diversity': diversity('halve.1'), 'smoothness': -roughness(), 'mixture': channel('output', 1) - channel('output', 2)/2 + 3}
+    'deep dream': deep_dream('refine.1'), 'diversity': diversity('halve.1'), 'smoothness': -roughness(), 'mixture': channel('output', 1) - channel('output', 2)/2 + 3,
+    'directions': direction('halve.1', torch.eye(96)[:2]), 'texture': texture('halve.1', torch.rand(1, 96, 7, 7, generator=torch.Generator().manual_seed(2))),
+    'arrangement': arrangement('halve.0', torch.rand(1, 48, 11, 11, generator=torch.Generator().manual_seed(2)))}
+
+def noisy_cppn(n, side):
+    image = Cppn(n, side)
+    image.last.data = torch.randn(image.last.shape)/5  # from grey there is no way to more smoothness
+    return image
+
+images = {'pixels': lambda: Pixels(2, 24, sd=0.3), 'fourier': lambda: Fourier(2, 24, sd=0.3), 'cppn': lambda: noisy_cppn(2, 24), 'shared': lambda: Shared(2, 24, sd=0.3),
+    'clear': lambda: Clear(2, 24, sd=0.3)}
 
 @pytest.mark.parametrize('name', objectives)
-@pytest.mark.parametrize('image', [Pixels, Fourier])
+@pytest.mark.parametrize('image', images)
 def test_every_objective_rises(net, name, image):
     torch.manual_seed(1)
-    scores = render(net, objectives[name], image(2, 24, sd=0.3), steps=12).scores.mean(1)
+    made = images[image]()
+    scores = render(net, objectives[name], made, steps=12, lr=0.01 if image == 'cppn' else 0.05, transforms=(over_grey,) if image == 'clear' else ()).scores.mean(1)
     assert scores[-1] > scores[0]
+
+@pytest.mark.parametrize('name', objectives)
+@pytest.mark.parametrize('form', [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_an_objective_is_its_slope(net, name, form):
+    net_ = deepcopy(net).double().to(memory_format=form)
+    wish = texture('halve.1', torch.rand(1, 96, 7, 7).double()) if name == 'texture' else arrangement('halve.0', torch.rand(1, 48, 11, 11).double()) if name == 'arrangement' else \
+        direction('halve.1', torch.eye(96)[:2].double()) if name == 'directions' else direction('halve.1', torch.ones(96).double()) if name == 'direction' else objectives[name]
+    x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(3)).double().requires_grad_()
+    def value(x):
+        with still(net_), watch(net_, wish.layers) as seen: net_(x)
+        return wish(seen).sum()
+    slope, = torch.autograd.grad(value(x), x)
+    step = 1e-5*slope/slope.norm()
+    with torch.no_grad(): assert ((value(x + step) - value(x - step))/2e-5).item() == pytest.approx(slope.norm().item(), rel=1e-3, abs=1e-8)
+
+@pytest.mark.parametrize('image', images)
+def test_a_gradient_reaches_all_that_a_canvas_is_made_of(net, image):
+    torch.manual_seed(1)
+    made = images[image]()
+    with still(net): (net(made()[:, :3])[:, 2].sum() + made().square().mean()).backward()
+    assert all(p.grad.isfinite().all() and (p.grad.flatten(1).abs().sum(1) > 0).all() for p in made.parameters())  # of each picture
+    z = next(made.parameters())
+    at, step = tuple(int(i) for i in np.unravel_index(z.grad.abs().argmax().item(), z.shape)), 1e-3
+    made.double(); net_ = deepcopy(net).double()
+    def value():
+        with still(net_), torch.no_grad(): return (net_(made()[:, :3])[:, 2].sum() + made().square().mean()).item()
+    slope = z.grad[at].item()
+    with torch.no_grad():
+        z[at] += step; above = value()
+        z[at] -= 2*step; below = value()
+    assert (above - below)/(2*step) == pytest.approx(slope, rel=0.02)
+
+def over_grey(x): return x[:, 3:]*x[:, :3] + (1 - x[:, 3:])/2
 
 @pytest.mark.parametrize('rows', [True, False])
 def test_a_planted_bar_is_recovered_in_its_direction(rows):
@@ -153,6 +199,159 @@ def test_the_page_of_a_dictionary_needs_nothing_from_outside(net, pictures):
     html = show_dictionary(pictures[:1], ['</script><b>'], dictionary(net, pictures[:1], torch.tensor([0]), 'halve.2'), torch.rand(192, 3, 8, 8))
     assert 'http' not in html and html.count('</script>') == 1 and html.count('data:image') == 2
 
+# --- other canvases
+
+def test_a_cppn_is_the_same_picture_at_any_size():
+    torch.manual_seed(0)
+    image = noisy_cppn(2, 9)
+    assert image().std() > 0.05 and image(17).shape == (2, 3, 17, 17)
+    torch.testing.assert_close(image(17)[:, :, ::2, ::2], image())
+
+def test_shared_frames_learn_what_is_common_from_all_of_them():
+    torch.manual_seed(0)
+    image = Shared(3, 16, sd=0.)
+    goals = torch.rand(1, 3, 16, 16).expand(3, -1, -1, -1).clone(); goals[0, :, :8] = 0.2
+    opt = torch.optim.SGD(image.parameters(), 1.)
+    for _ in range(30): opt.zero_grad(); ((image() - goals)**2).sum().backward(); opt.step()
+    torch.testing.assert_close(image.common.detach(), image.z.detach().sum(0, keepdim=True), atol=1e-4, rtol=1e-3)  # its gradient is that of all frames together
+    assert (image()[1] - image()[2]).abs().max() < 1e-5 < 0.05 < (image()[0] - image()[1]).abs().max()
+
+def test_a_clear_picture_keeps_what_is_seen_and_loses_the_rest():
+    "A detector that sees the left half alone; to be there costs."
+    planted = nn.Conv2d(3, 1, 16, bias=False); planted.weight.data = torch.zeros(1, 3, 16, 16); planted.weight.data[..., :8] = 0.05
+    torch.manual_seed(0)
+    made = render(planted, channel('output', 0) - 2*opacity(), Clear(1, 16), steps=80, transforms=(in_front(),)).x[0, 3]
+    assert made[:, :6].mean() > 0.8 and made[:, 10:].mean() < 0.3
+
+def test_what_lies_behind_is_another_each_time_and_never_shows_through():
+    x = torch.rand(2, 4, 12, 12, generator=torch.Generator().manual_seed(0)); x[0, 3], x[1, 3] = 1, 0
+    lay = in_front()
+    one, two = lay(x), lay(x)
+    assert torch.equal(one[0], x[0, :3]) and (one[1] - two[1]).abs().max() > 0.05 and 0 <= one.min() <= one.max() <= 1
+
+def test_texture_counts_what_stands_together_and_arrangement_what_stands_where():
+    acts = torch.rand(1, 5, 6, 6, generator=torch.Generator().manual_seed(0))
+    moved, other = acts.roll((2, 3), (2, 3)), acts.roll(1, 1)
+    for wish, same, worse in ((texture, moved, other), (arrangement, acts, moved)):
+        wish = wish('layer', acts)
+        assert wish({'layer': same}).abs().max() < 1e-5 and wish({'layer': worse}).max() < -0.05
+
+# --- signals and words
+
+def test_signals_can_be_any_signal_and_begin_like_those_they_were_measured_on():
+    torch.manual_seed(0)
+    x = torch.tensor([[1., 0, 0], [0.5, 1, 0], [0, 0.2, 0.3]]) @ (torch.randn(200, 3, 65).cumsum(-1)/8)
+    axes, size = signal_axes(x)
+    torch.testing.assert_close(axes @ axes.T, x.transpose(0, 1).flatten(1).cov(), atol=1e-3, rtol=1e-3)
+    made = Signals(200, 3, 65, axes, size, sd=1.)().detach()
+    measured, begun = (torch.fft.rfft(t, norm='ortho').abs().square().mean((0, 1)) for t in (x, made))
+    assert torch.corrcoef(torch.stack([measured.log(), begun.log()]))[0, 1] > 0.95
+    image = Signals(1, 3, 65, axes, size)
+    image.z.data = torch.view_as_real(torch.fft.rfft(axes.inverse() @ x[:1], norm='ortho')/size)
+    torch.testing.assert_close(image(), x[:1], atol=1e-3, rtol=0)
+
+@pytest.mark.parametrize('samples', [64, 65])
+def test_the_way_up_through_patterns_is_covariance_times_filter(samples):
+    "A filter that cancels channel 1 to hear channel 0 alone: what is made is the source's pattern, in both channels as it arrives there (Haufe et al. 2014)."
+    t = torch.arange(samples)/samples
+    filter_ = torch.tensor([1., -0.5])[:, None]*torch.sin(2*torch.pi*8*t)
+    x = torch.tensor([[1., 1], [0, 2]]) @ torch.randn(500, 2, samples, generator=torch.Generator().manual_seed(0))  # channel 1 has the second source twice, channel 0 once
+    made = {}
+    for name, axes in (('free', None), ('patterns', signal_axes(x)[0])):
+        image = Signals(1, 2, samples, axes, torch.ones(samples//2 + 1), sd=0.)
+        (image()*filter_).sum().backward()
+        image.z.data = image.z.grad
+        made[name] = image().detach()[0]
+        assert torch.fft.rfft(made[name]).abs().sum(0).argmax() == 8
+    size = {name: (m*torch.sin(2*torch.pi*8*t)).sum(1) for name, m in made.items()}
+    assert size['free'][1]/size['free'][0] == pytest.approx(-0.5, abs=1e-3)
+    assert abs(size['patterns'][1]/size['patterns'][0]) < 0.05  # the first source does not reach channel 1
+
+def test_words_end_on_the_word_that_says_it_loudest():
+    torch.manual_seed(0)
+    table, model = torch.randn(9, 4), nn.Linear(4, 2)
+    text = Words(3, 5, table)
+    said = Objective('first', ['output'], lambda seen: seen['output'][..., 0].mean(1))
+    made = render(model, said, text, steps=80, lr=0.2)
+    assert set(text.read().flatten().tolist()) == {int((table @ model.weight[0]).argmax())} and made.x.shape == (3, 5, 4)
+    assert made.scores[-1].min() > made.scores[0].max()
+
+@pytest.mark.parametrize('layer', ['halve.1', 'halve.2', 'halve.2.0'])
+def test_a_model_entered_in_its_middle_says_the_same(net, pictures, layer):
+    before = whole_state(net)
+    inside = Entered(net, layer, lambda x: torch.zeros(len(x), 3, 32, 32))
+    with still(net), watch(net, [layer]) as seen, torch.no_grad():
+        whole = net(pictures)
+        torch.testing.assert_close(inside(seen[layer].clone()), whole)
+        assert (inside(0*seen[layer]) - whole).abs().max() > 0.1
+    assert same(before, whole_state(net))
+    with pytest.raises(KataError, match="unknown layer 'halve.7'"): Entered(net, 'halve.7', None)
+
+# --- groups and effects
+
+def test_factorised_groups_rebuild_what_they_were_made_of():
+    draw = torch.Generator().manual_seed(0)
+    directions = F.normalize(torch.eye(3, 12) + 0.3*torch.eye(3, 12).roll(6, 1), dim=1)
+    maps = torch.rand(4, 3, 5, 5, generator=draw)*(torch.rand(4, 3, 5, 5, generator=draw) > 0.5)*torch.tensor([1., 3, 2])[:, None, None]
+    acts = torch.einsum('bghw,gc->bchw', maps, directions)
+    found = factorise(acts, 3)
+    assert found.left < 1e-3 and found.maps.min() >= 0 and found.directions.min() >= 0
+    torch.testing.assert_close(torch.einsum('bghw,gc->bchw', found.maps, found.directions), acts, atol=0.1, rtol=0)
+    torch.testing.assert_close(found.directions, directions[[1, 2, 0]], atol=0.05, rtol=0)  # the largest first
+    torch.testing.assert_close(found.maps, maps[:, [1, 2, 0]], atol=0.15, rtol=0)
+
+def test_more_groups_leave_less_over_and_negative_activity_counts_as_none():
+    acts = torch.rand(2, 8, 4, 4, generator=torch.Generator().manual_seed(0)) - 0.2
+    left = [factorise(acts, n).left for n in (1, 3, 8)]
+    assert left[0] > left[1] > left[2] and left[2] < 0.05
+    assert factorise(acts.clamp(min=0), 3).left == pytest.approx(left[1])
+
+def test_effects_are_the_whole_score_where_what_follows_is_linear(pictures):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4*900, 3, bias=False))
+    before = whole_state(model)
+    acts, slopes = effects(model, pictures, '0')
+    assert acts.shape == (4, 4, 30, 30) and slopes.shape == (4, 3, 4, 30, 30) and same(before, whole_state(model))
+    torch.testing.assert_close((acts[:, None]*slopes).flatten(2).sum(2), model(pictures).detach(), atol=1e-4, rtol=1e-4)
+
+def test_the_page_of_a_decision_needs_nothing_from_outside_and_adds_up(net, pictures):
+    found = effects(net, pictures[:2], 'halve.1')
+    groups = factorise(found.acts, 3)
+    html = show_blocks(pictures[:2], ['</script>', 'b'], list('abcdefghij'), [3, 4], found, groups, torch.rand(96, 3, 4, 4), torch.rand(98, 3, 4, 4), torch.rand(3, 3, 4, 4))
+    data = json.loads(re.search('const data = (.*?), find =', html)[1])
+    assert 'http' not in html and html.count('</script>') == 1 and data['side'] == 7 and [p['asked'] for p in data['pictures']] == [3, 4]
+    brought = (found.acts[:, None]*found.slopes).sum((2, 3, 4))
+    for picture, whole in zip(data['pictures'], brought):
+        for kind, total in zip(picture['classes'], whole.tolist()):
+            assert sum(kind['places']) == pytest.approx(total, abs=0.03) == pytest.approx(sum(kind['channels']), abs=0.06)
+        assert len(picture['maps']) == 3 and max(picture['maps'][0]) <= 1 and len(picture['top']) == 49
+    with pytest.raises(ShapeError, match='needs 98 for the places, 3 for the groups and 96'): show_blocks(pictures[:2], ['a', 'b'], list('abcdefghij'), [0, 0], found, groups, torch.rand(96, 3, 4, 4), torch.rand(97, 3, 4, 4), torch.rand(3, 3, 4, 4))
+
+# --- only what is needed is computed
+
+@pytest.mark.parametrize('wish', [channel('halve.1', 3), channel('halve.0', 1) + channel('halve.1', 3), channel('refine.0.0', 2) - roughness()], ids=str)
+def test_a_call_that_ends_early_makes_the_same_picture(net, wish):
+    made, late = [], []
+    hook = net.head.register_forward_hook(lambda *_: late.append(1))
+    try:
+        for more in (0, 0*channel('output', 0)):
+            torch.manual_seed(0)
+            made.append(render(net, wish + more, Fourier(2, 24), steps=6)); late.append('|')
+    finally: hook.remove()
+    torch.testing.assert_close(made[0].x, made[1].x, atol=1e-5, rtol=0)
+    assert late == [1, '|', *[1]*6, '|']  # whole but once
+
+def test_a_layer_that_is_called_twice_counts_as_it_stands_at_the_end():
+    class Twice(nn.Module):
+        def __init__(self): super().__init__(); self.conv, self.end = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        def forward(self, x): return self.end(self.conv(self.conv(x).tanh()))
+    torch.manual_seed(0)
+    model = Twice()
+    made = []
+    for wish in (channel('conv', 1), channel('conv', 1) + 0*channel('output', 0)):
+        torch.manual_seed(0)
+        made.append(render(model, wish, Pixels(1, 8), steps=5).scores)
+    torch.testing.assert_close(*made)
+
 # --- attention: where heads look, what is lost without them
 
 @pytest.fixture
@@ -231,6 +430,7 @@ def test_the_page_of_heads_needs_nothing_from_outside_and_tells_the_weights():
     html = show_heads(['</script>', 'b'], [w, w], [[['x', 'y']]*2]*3)
     data = json.loads(re.search('const data = (.*?), text =', html)[1])
     assert 'http' not in html and html.count('</script>') == 1 and len(data['guesses']) == 3
+    assert "'aria-label', token === '\\n' ? 'line break' : 'space'" in html  # a blank has no letters that a screen reader could say
     assert data['looks'][0] == [[[0, 100], [0, 25, 1, 75]], [[0, 100], [0, 99]]]
     with pytest.raises(ShapeError, match='3 tokens; needs weights'): show_heads(['a', 'b', 'c'], [w], [])
 
@@ -304,7 +504,10 @@ def test_half_precision_on_the_cpu_is_refused_with_the_way_out():
     (lambda net, x, y: heads_of(net), 'ResNet has no attention.MultiHead'),
     (lambda net, x, y: silence(MultiHead(8, 2), 'attn', [0]).__enter__(), "unknown attention 'attn'"),
     (lambda net, x, y: silence(MultiHead(8, 2), '', [2]).__enter__(), r'heads 0 to 1, got \[2\]'),
-], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size', 'edges', 'recordings', 'no heads', 'attention', 'head'])
+    (lambda net, x, y: direction('output', torch.ones(3))({'output': torch.rand(2, 5)}), r'got \(3,\) for activations \(2, 5\)'),
+    (lambda net, x, y: factorise(torch.rand(1, 4, 2, 2), 5), 'n=5 groups of 4 channels at 4 places; needs 1 to 4'),
+    (lambda net, x, y: Signals(1, 2, 64, torch.eye(3)), r'got axes \(3, 3\) and 33 sizes, needs \(2, patterns\) and 33 for 64 samples'),
+], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size', 'edges', 'recordings', 'no heads', 'attention', 'head', 'direction', 'groups', 'axes'])
 def test_bad_input_is_named(net, pictures, call, text):
     with pytest.raises((KataError, ShapeError), match=text): call(net, pictures, torch.tensor([0, 1, 2, 3]))
 

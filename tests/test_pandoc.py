@@ -1,10 +1,11 @@
 "Printing a note: every kind of output and cell that a page meets."
 import base64, json, re, zlib
+from html import unescape
 from pathlib import Path
 import pytest
 from kata_blog.core import KataError, NoteError
 from kata_blog.press.note import Cell, Note, read_directives
-from kata_blog.press.pandoc import Draft, Pandoc, page_markdown, picture_facts, print_note, terminal_html
+from kata_blog.press.pandoc import Draft, Pandoc, page_markdown, picture_facts, print_note, python_html, terminal_html
 
 PNG = base64.b64decode('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4////fwAJ+wP9KobjigAAAABJRU5ErkJggg==')
 B64 = base64.b64encode(PNG).decode()
@@ -103,7 +104,21 @@ def test_headings_are_listed_without_links_and_notes(pandoc):
 
 def test_code_is_highlighted_with_lines_one_can_link_to(page):
     html = page(('def f(x):\n    return """\n```\n:::::\n````\n"""',), 'after')
-    assert '<span class="kw">def</span>' in html and 'id="cb1-5"' in html and html.count('<pre') == 1 and '<p>after</p>' in html
+    assert '<b>def</b>' in html and 'id="cb1"' in html and html.count('<pre') == 1 and '<p>after</p>' in html
+
+def test_blocks_are_numbered_in_their_order(page):
+    assert re.findall('id="(cb[^"]*)"', page('```python\na\n```', ('b',), '```r\nc\n```', ('d',))) == ['cb1', 'cb2', 'cb3', 'cb4']
+
+def st(text): return f'<span class="st">{text}</span>'
+
+@pytest.mark.parametrize('code,marked', [
+    ('if x: # so', '<b>if</b> x: <i># so</i>'), ('x.import_ = d.get("is")', f'x.import_ = d.get({st(chr(34) + "is" + chr(34))})'), ("f'{x} < 3'", st("f'{x} &lt; 3'")), ("'a\\' # b' # c", st("'a\\' # b'") + ' <i># c</i>'),
+    ('%time f()\n!ls', '%time f()\n!ls'), ("it's", 'it' + st("'s")), ('prefix"a"', 'prefix' + st('"a"')), ('\tx', '    x'), ('a\x00b', 'ab'), ('', '')])
+def test_python_is_marked(code, marked): assert python_html(code) == marked
+
+@pytest.mark.parametrize('code', ["'''it's\n\"q\"\n'''", 'x = """\n# no\n', "'\\", '\"' * 7, 'a' * 50_000, "'" * 9_999, '"\\' * 9_999])
+def test_code_says_what_it_said(code):
+    assert unescape(re.sub('<[^>]*>', '', python_html(code))) == code
 
 def test_a_long_line_makes_a_wide_block(page): assert 'wide' in page(('x' * 85,)) and 'wide' not in page(('x' * 84,))
 

@@ -348,6 +348,7 @@ def test_a_week_lived(project, kata):
     assert kata('rollover', day=DAY[7])[1] == 'rollover call Ada\n'
     out = kata('week', 1, day=DAY[7])[1]
     assert 'count the spikes: stood first on Monday; done on Thursday' in out and 'mornings    3 of 2 pomodoros' in out and 'afternoons  9 of 8 pomodoros' in out
+    assert out.count('call Ada') == 1 and '1 left over: kata plan backlog' in out
     assert '[ ] call Ada  3 days old, from Watching and talking' in kata('backlog', day=DAY[7])[1]
     assert 'Worth another look' in kata(day=DAY[11])[1] and kata('drop', 'Ada', day=DAY[11])[0] == 0 and kata('backlog', day=DAY[11])[1] == 'the backlog is empty\n'
 

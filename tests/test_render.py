@@ -58,6 +58,12 @@ def test_home_lists_the_posts_newest_first(blog):
     assert 'src="posts/net_files/figure-html/fig-a-output-1.png"' in card and '<h3 class="card-title">' in card
     assert 'core.html' not in card and 'no-image' in card  # the other post has no picture
 
+def test_the_author_may_choose_the_figure_that_stands_for_a_post(blog):
+    figure = lambda name, *options: code('\n'.join(f'#| {o}' for o in (f'label: fig-{name}', 'fig-cap: A.', 'fig-alt: a dot', *options)) + '\ndraw()', picture())
+    post(blog, '01_net', 'Net', '2026-11-23', figure('a'), figure('b', 'classes: preview-image'), figure('c'))
+    built = build(blog)
+    assert built.problems == [] and 'src="posts/net_files/figure-html/fig-b-output-1.png"' in read(built, 'index.html')
+
 def test_a_post(blog):
     html = read(build(blog), 'posts/net.html')
     for part in ('<title>Net · A &amp; B</title>', '<h1>Net</h1>', 'About Net.', 'Week 2', 'kata_blog.net', 'href="../core.html"', 'href="../assets/site.css"', 'id="how-this-was-run"', '<a href="#how-this-was-run" class="claim"',
@@ -100,6 +106,47 @@ def test_a_build_changes_no_source_and_a_second_one_writes_nothing(blog):
     times = {p: p.stat().st_mtime_ns for p in site.rglob('*') if p.is_file()}
     build(blog)
     assert all(p.read_bytes() == b for p, b in sources.items()) and times == {p: p.stat().st_mtime_ns for p in site.rglob('*') if p.is_file()}
+
+def of_kata(blog, what): return [p for p in (blog/'.kata').rglob(what) if p.is_file()]
+
+@pytest.mark.parametrize('harm', ['cache', 'stage', 'hashes.json', 'pictures', 'site', 'all'])
+@pytest.mark.parametrize('edit', [False, True])
+def test_what_an_earlier_build_left_may_be_damaged(blog, tmp_path, harm, edit):
+    "Whatever is lost or changed of it is made again; the site is that of a first build."
+    site = build(blog).site
+    about = blog/'nbs/about.md'
+    if edit: about.write_text(about.read_text().replace('home', 'Home'))
+    if harm in ('cache', 'stage', 'all'): shutil.rmtree(blog/'.kata'/('' if harm == 'all' else harm))
+    if harm == 'hashes.json': (blog/'.kata/hashes.json').write_text('{"a": [1], "b": 2}')
+    if harm == 'pictures':
+        for p in of_kata(blog, 'cache/*/*'): p.read_bytes()[1:4] == b'PNG' and p.write_bytes(b'x' * p.stat().st_size)
+    if harm == 'site':
+        for p in site.rglob('*.png'): p.write_bytes(b'x' * p.stat().st_size)
+        (site/'index.html').unlink()
+    again = everything(build(blog).site)
+    shutil.rmtree(blog/'.kata')
+    assert again == everything(build(blog, tmp_path/'first').site)
+
+def test_an_edit_that_hides_is_seen(blog):
+    "As long as before, and with the time of before."
+    about = blog/'nbs/about.md'
+    os.utime(about, (0, 0))
+    build(blog)
+    about.write_text(about.read_text().replace('home', 'HOME'))
+    os.utime(about, (0, 0))
+    assert 'HOME' in read(build(blog), 'about.html')
+
+def test_one_changed_page_is_all_that_is_made(blog, monkeypatch):
+    from kata_blog.press import render
+    build(blog)
+    made = []
+    for name in ('print_note', 'page_html'): monkeypatch.setattr(render, name, lambda *args, name=name, make=getattr(render, name), **kw: made.append(name) or make(*args, **kw))
+    build(blog)
+    assert made == []
+    about = blog/'nbs/about.md'
+    about.write_text(about.read_text().replace('home', 'Home'))
+    build(blog)
+    assert made == ['print_note', 'page_html']
 
 def test_a_page_that_is_gone_goes_from_the_site(blog):
     build(blog)
@@ -156,12 +203,12 @@ def test_quarto_where_it_is_missing_is_said(blog, monkeypatch):
     monkeypatch.setenv('PATH', '/nowhere')
     with pytest.raises(KataError, match='needs the Quarto program'): build(blog, renderer='quarto')
 
-@pytest.mark.parametrize('page,code,problem', [('index.html', 0, None), ('index.html', 3, 'it went wrong'), ('none.txt', 0, 'wrote no page')])
+@pytest.mark.parametrize('page,code,problem', [('index.html', 0, None), ('index.html', 3, 'quarto: ERROR: it went wrong'), ('none.txt', 0, 'wrote no page')])
 def test_quarto_gets_the_staged_project(blog, tmp_path, monkeypatch, page, code, problem):
     "A program that stands in for Quarto writes down what it was asked."
     program = tmp_path/'bin/quarto'
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nmkdir -p "$5"; echo "$@" > {tmp_path}/asked.txt; test -f "$2/_quarto.yml" && echo page > "$5/{page}"; echo "it went wrong" >&2; exit {code}\n')
+    program.write_text(f'#!/bin/sh\nmkdir -p "$5"; echo "$@" > {tmp_path}/asked.txt; test -f "$2/_quarto.yml" && echo page > "$5/{page}"; printf "\\033[33mWARN: busy\\033[39m\\n\\033[91mERROR: it went wrong\\nStack trace:\\n  at a file" >&2; exit {code}\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv('PATH', f'{program.parent}:/usr/bin:/bin')
     built = build(blog, renderer='quarto')

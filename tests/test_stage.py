@@ -290,3 +290,31 @@ def test_metrics_that_are_no_numbers_are_a_problem_and_no_traceback(blog):
     problem, = stage(blog(records=(RECORD | {'metrics': {'accuracy': {'value': 'high'}}},))).problems
     assert 'accuracy' in problem.text and "'high'" in problem.text
     with pytest.raises(KataError, match='holds accuracy as'): record_markdown(RECORD | {'metrics': {'accuracy': {'value': 'high'}}})
+
+@pytest.mark.parametrize('library,spec', [('vega', {'mark': 'bar'}), ('plotly', {'data': []})])
+def test_a_chart_that_nothing_can_draw_is_said(blog, monkeypatch, library, spec):
+    from kata_blog.press import charts
+    monkeypatch.setattr(charts, '_PACKAGES', {})
+    form = {'vega': 'application/vnd.vegalite.v6.json', 'plotly': 'application/vnd.plotly.v1+json'}[library]
+    staged = stage(blog(code('x = 1', dict(output_type='display_data', metadata={}, data={form: spec, 'text/plain': 'a chart'}))))
+    assert [p.text.split(':')[0] for p in staged.problems] == [f'a chart of {library.capitalize()}, and what draws it is not here'] and staged.charts == {}
+    assert 'a chart' in (staged.root/'posts/net.ipynb').read_text()
+
+def test_a_chart_whose_data_lie_elsewhere_is_said(blog):
+    pytest.importorskip('vl_convert')
+    spec = {'data': {'url': 'https://example.org/a.json'}, 'mark': 'point', 'encoding': {'x': {'field': 'a', 'type': 'quantitative'}}}
+    staged = stage(blog(code('x = 1', dict(output_type='display_data', metadata={}, data={'application/vnd.vegalite.v5+json': spec, 'text/plain': 'a chart'}))))
+    assert len(staged.problems) == 1 and 'put its data into the chart itself' in staged.problems[0].text
+
+def test_a_chart_is_drawn_for_those_who_run_no_script(blog):
+    pytest.importorskip('vl_convert')
+    spec = {'data': {'values': [{'a': 1}]}, 'mark': 'point', 'encoding': {'x': {'field': 'a', 'type': 'quantitative'}}}
+    staged = stage(blog(code('#| fig-alt: a dot\nx = 1', dict(output_type='display_data', metadata={}, data={'application/vnd.vegalite.v5+json': spec, 'text/plain': 'a chart'}))))
+    text = ''.join(l for c in json.loads((staged.root/'posts/net.ipynb').read_text())['cells'] for l in [*c['source'], *(t for o in c.get('outputs', []) for t in o['data'].get('text/markdown', ''))])
+    assert staged.problems == [] and 'src="data:image/svg+xml;base64,' in text and 'alt="a dot"' in text and '<script src="../charts/charts.js" defer></script>' in text
+    assert {str(p) for p in staged.charts} == {'charts/charts.js', 'charts/vega.js'} and 'charts/vega.js' in (staged.root/'_quarto.yml').read_text()
+
+def test_a_warning_names_no_file_that_never_was(blog):
+    staged = stage(blog(code('x = 1', stream('<ipython-input-24-cbf9e6b48ab7>:10: UserWarning: careful\n', 'stderr'))))
+    text = (staged.root/'posts/net.ipynb').read_text()
+    assert 'UserWarning: careful' in text and 'ipython-input' not in text

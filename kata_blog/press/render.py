@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TRACE', 'page_options', 'Pandocs', 'Printed', 'print_pages', 'up', 'Finisher', 'minutes', 'card', 'listings',
-           'toc_tree', 'Nav', 'page_html', 'Built', 'site_files', 'build']
+           'toc_tree', 'Nav', 'page_facts', 'page_html', 'Built', 'site_files', 'build']
 
 # %% ../../nbs/press/07_render.ipynb #2c16f786
 import contextlib, fnmatch, functools, html, os, queue, re, shutil, subprocess, tempfile, time, urllib.parse
@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from ..core import ConfigError, KataError, NoteError, cache_dir, unknown
-from .cache import key_of
-from .files import alone, read_bytes
+from .cache import Later, hash_of, key_of, later
+from .files import alone
 from .claims import Problem, shown_path
 from .note import page_stem, read_note
 from .pandoc import THEME, Body, Draft, Pandoc, picture_facts, print_note
@@ -87,19 +87,31 @@ def _sources(staged, page, options):
     found = {'bibliography': [str(staged.root/folder/s) for s in (sources if isinstance(sources, list) else [sources])]}
     return found | ({'csl': str(staged.root/options['csl'])} if options.get('csl') else {})
 
+def _stored(staged, files):
+    "The files of a page, path to `Path` in the cache; None where the cache lacks one."
+    found = {path: (staged.cache.file(key), key) for path, key in files.items()}
+    whole = all(os.path.isfile(file) and staged.hashes.of(file) == key for file, key in found.values())
+    return {path: file for path, (file, _) in found.items()} if whole else None
+
 def _print_page(free, staged, page):
     "The page as it was printed before from the same text, or printed now by the next free pandoc."
     options = page_options(staged.config, page.front)
-    request, text = _sources(staged, page, options), read_bytes(staged.root/page.path)
+    request, text = _sources(staged, page, options), staged.hashes.of(staged.root/page.path)
     def make():
         note, pandoc = read_note(staged.root/page.path), free.get()
         draft = Draft(note, options, f'{page.path.stem}_files/figure-html', _name_cell(page))
         try: body = print_note(pandoc, draft, **request)
         finally: free.put(pandoc)
+        body.files = {path: staged.cache.put(data) for path, data in body.files.items()}
+        for key in body.files.values(): staged.hashes.wrote(staged.cache.file(key), key)
         return body, sum(len(c.source.split()) for c in note.cells if c.kind != 'raw'), sections(body.html)
     files = [Path(f).read_bytes() for f in [*request.get('bibliography', []), *([request['csl']] if 'csl' in request else [])] if os.path.isfile(f)]
     key = key_of('printed', page.path, text, options, *files)
-    return Printed(page, *staged.cache.get(key, make), options=options, key=key)
+    body, *rest = staged.cache.get(key, make)
+    files = _stored(staged, body.files)
+    if files is None: body, *rest = make()
+    body.files = files or _stored(staged, body.files)
+    return Printed(page, body, *rest, options=options, key=key)
 
 def print_pages(
     staged:Staged, # a staged project
@@ -122,6 +134,7 @@ def _as_problem(page, error):
 
 # %% ../../nbs/press/07_render.ipynb #5568600d
 _TAG = re.compile(r'<(?P<tag>a|img|source|audio|video|iframe|link)\b(?P<rest>[^>]*)>', re.IGNORECASE)
+_URL = re.compile(r'\burl\(([^()"\'\s]+)\)')  # in the style of an output
 _ATTR = re.compile(r'(?P<before>\s)(?P<key>href|src)="(?P<value>[^"]*)"')
 
 def up(
@@ -143,24 +156,23 @@ class Finisher:
     "What every page's HTML is held against: the pages and files of the site."
     def __init__(self,
         staged:Staged, # a staged project
-        made:dict, # path on the site to bytes, of pictures that cells stored
+        made:dict, # path on the site to the `Path` of a picture that a cell stored
     ):
         self.staged, self.made, self.files, self.bodies = staged, made, {}, {}
         self.pages, self.addresses = {p.path: p.address for p in staged.pages}, {p.address for p in staged.pages}
         self.known = key_of(sorted(map(str, self.pages)), *(part for path, file in sorted(staged.copied.items()) for part in (path, file.read_bytes())))
 
-    def is_file(self,
+    def file(self,
         path:PurePosixPath, # a path on the site
-    )->bool:
-        "Whether a cell stored such a file, or the author put it there."
-        return path in self.made or os.path.isfile(self.staged.root/path)
+    )->Path: # where its content lies, if anywhere
+        "The file that will be there, whether a cell stored it or the author put it there."
+        return self.made.get(path, self.staged.root/path)
 
     def content(self,
         path:PurePosixPath, # a path on the site
     )->bytes|None: # the file's content, or None where there is none
-        "A file of the site, whether a cell stored it or the author put it there."
-        if path in self.made: return self.made[path]
-        file = self.staged.root/path
+        "The content of a file of the site."
+        file = self.file(path)
         return file.read_bytes() if os.path.isfile(file) else None
 
     def _attribute(self, m, page):
@@ -168,7 +180,7 @@ class Finisher:
         if not is_local(value): return m[0]
         path, end = _local_target(value, page)
         if path in self.pages: return f'{m["before"]}{m["key"]}="{_relative(self.pages[path], page)}{html.escape(end)}"'
-        if path.suffix != '.html' and self.is_file(path): self.files[path] = self.made.get(path, self.staged.root/path)
+        if path.suffix != '.html' and os.path.isfile(self.file(path)): self.files[path] = self.file(path)
         return f'{m["before"]}{m["key"]}="{_relative(path, page)}{html.escape(end)}"' if value.startswith('/') else m[0]
 
     def _image(self, rest, page):
@@ -180,15 +192,25 @@ class Finisher:
             rest = re.sub(r'class="', 'class="ground-light ', rest, count=1) if 'class="' in rest else rest + ' class="ground-light"'
         return rest + ('' if 'loading=' in rest else ' loading="lazy"')
 
+    def key(self,
+        printed, # a `Printed` page
+    )->str: # the key of its text
+        "What a page's finished text depends on."
+        return self.staged.cache.hold(key_of('finished', printed.key, self.known))
+
     def body(self,
         printed, # a `Printed` page
-    )->str: # its text, with addresses that hold
+    )->tuple: # its text, with addresses that hold, and the paths of the files that it shows
         "A page's text, finished once."
         at = printed.page.address
-        if at not in self.bodies:
-            self.bodies[at], used = self.staged.cache.get(key_of('finished', printed.key, self.known), lambda: self._finished(printed))
-            self.files |= {path: self.made.get(path, self.staged.root/path) for path in used}
+        if at not in self.bodies: self.bodies[at] = self.staged.cache.get(self.key(printed), lambda: self._finished(printed))
         return self.bodies[at]
+
+    def show(self,
+        paths, # on the site
+    )->None:
+        "Have files travel along."
+        self.files |= {path: self.file(path) for path in paths}
 
     def _finished(self, printed):
         "A page's text, and the files that it shows."
@@ -206,20 +228,24 @@ class Finisher:
             if m['tag'].lower() != 'img': return f'<{m["tag"]}{rest}>'
             closed = rest.rstrip().endswith('/')
             return f'<img{self._image(rest.rstrip().removesuffix("/").rstrip(), page)}{" /" if closed else ""}>'
+        self.show(path for m in _URL.finditer(text) if is_local(m[1]) and os.path.isfile(self.file(path := _local_target(m[1], page)[0])))
         return _TAG.sub(tag, text)
 
 # %% ../../nbs/press/07_render.ipynb #6699fe6e
+_CHOSEN, _IMG = re.compile(r'<[^>]*\sclass="[^"]*\bpreview-image\b'), re.compile(r'<img\b[^>]*?\ssrc="([^"]+)"')
+
 def _thumbnail(printed, finisher):
-    "The picture on a page's card: the one the author names, else the first on the page."
+    "The picture on a page's card: the one the author names, else that of the class `preview-image` (as in Quarto), else the first on the page."
     front, page = printed.page.front, printed.page
     image = front.get('image')
     if isinstance(image, str): path = _local_target(image, page)[0] if is_local(image) else None
     else:
-        first = re.search(r'<img\b[^>]*?\ssrc="([^"]+)"', printed.body.html) if image is not False else None
+        html, chosen = printed.body.html, _CHOSEN.search(printed.body.html)
+        first = _IMG.search(html, chosen.start() if chosen else 0) if image is not False else None
         path = _local_target(first[1], page)[0] if first and is_local(first[1]) else None
     data = finisher.content(path) if path else None
     if data is None: return {}
-    finisher.files[path] = data
+    finisher.files[path] = finisher.file(path)
     return {'path': path, 'image_alt': str(front.get('image-alt') or ''), **picture_facts(data)}
 
 def _list(value): return [] if value is None else [str(v) for v in value] if isinstance(value, list) else [str(value)]
@@ -402,18 +428,29 @@ def _with_listings(body, found):
         body = place.sub(lambda m: cards, body, count=1) if place.search(body) else body + cards
     return body
 
-def page_html(
+def page_facts(
     printed:Printed, # a printed page
     everything:list, # all `Printed`
     staged:Staged, # the staged project
     finisher:Finisher, # the files of the site
     nav:Nav, # the navigation
+)->dict: # what the templates say beside the page's own text
+    "All that a page says of itself and of others."
+    return dict(site=_site(staged), page=_page_facts(printed, staged, finisher.addresses), nav=nav.of(printed.page), listings=listings(printed, everything, finisher), root=up(printed.page.path))
+
+def page_html(
+    body:str, # its text, finished
+    facts:dict, # from `page_facts`
 )->str: # the page
     "A whole page."
-    page = printed.page
-    body = _with_listings(finisher.body(printed), listings(printed, everything, finisher))
-    return _templates().get_template('page.html').render(
-        site=_site(staged), page=_page_facts(printed, staged, finisher.addresses), nav=nav.of(page), root=up(page.path), body=body, icon=_icon(), trace=TRACE, early=_EARLY)
+    return _templates().get_template('page.html').render(**facts, body=_with_listings(body, facts['listings']), icon=_icon(), trace=TRACE, early=_EARLY)
+
+def _page(printed, facts, staged, finisher):
+    "A page as it was rendered before from the same facts, or now; the files that it shows travel along."
+    now = functools.cache(lambda: page_html(finisher.body(printed)[0], facts))
+    known, used = staged.cache.get(key_of('page', finisher.key(printed), facts), lambda: (hash_of(now()), finisher.body(printed)[1]))
+    finisher.show(used)
+    return Later(known, now)
 
 # %% ../../nbs/press/07_render.ipynb #c9a48c4c
 @dataclass
@@ -428,17 +465,23 @@ class Built:
 
 def _entry(printed, finisher):
     front, page = printed.page.front, printed.page
-    return Entry(page.address, str(front.get('title') or page.path.stem), str(front.get('description') or ''), str(front.get('date') or ''), str(front.get('date-modified') or ''), _list(front.get('categories')), finisher.body(printed))
+    return Entry(page.address, str(front.get('title') or page.path.stem), str(front.get('description') or ''), str(front.get('date') or ''), str(front.get('date-modified') or ''), _list(front.get('categories')), finisher.body(printed)[0])
+
+def _feed(make, posts, page, title, staged, finisher):
+    "A feed, made only where one of its posts changed."
+    s = staged.settings
+    return later(staged.cache, key_of('feed', make.__name__, page.address, title, s, [(finisher.key(p), p.page.front) for p in posts]),
+                 lambda: make([_entry(p, finisher) for p in posts], page.address, s, title))
 
 def _feeds(printed, staged, finisher):
     "The feeds of the blog and of each category, as path to content."
-    s, posts = staged.settings, [_entry(p, finisher) for p in printed if p.page.is_post]
+    s, posts = staged.settings, [p for p in printed if p.page.is_post]
     for page in (p.page for p in printed if s.title and _has_feed(p.page)):
         category = kata_of(page.front).get('category')
-        mine = [e for e in posts if not category or slug(str(category)) in map(slug, e.categories)]
+        mine = [p for p in posts if not category or slug(str(category)) in map(slug, _list(p.page.front.get('categories')))]
         title = f'{s.title}: {page.front.get("title")}' if category else s.title
-        yield feed_paths(page.address)['atom'], atom(mine, page.address, s, title)
-        if s.address: yield feed_paths(page.address)['rss'], rss(mine, page.address, s, title)
+        yield feed_paths(page.address)['atom'], _feed(atom, mine, page, title, staged, finisher)
+        if s.address: yield feed_paths(page.address)['rss'], _feed(rss, mine, page, title, staged, finisher)
 
 def _maps(printed, staged):
     "The map of the site, once it has an address."
@@ -476,13 +519,13 @@ def site_files(
     made = {p.page.path.parent/name: data for p in printed for name, data in p.body.files.items()}
     finisher, nav, files = Finisher(staged, made), Nav(staged), {}
     for p in printed:
-        try: files[p.page.address] = page_html(p, printed, staged, finisher, nav)
+        try: files[p.page.address] = _page(p, page_facts(p, printed, staged, finisher, nav), staged, finisher)
         except KataError as e: staged.problems.append(_as_problem(p.page, e))
     staged.problems += [*nav.problems(), *(u for p in printed for u in _unresolved(p))]
     files |= {path: text for path, text in _aliases(printed, staged)} | dict(_feeds(printed, staged, finisher)) | _maps(printed, staged)
     assets = {PurePosixPath('assets')/n: (THEME/n).read_bytes() for n in ('site.css', 'site.js')} | {PurePosixPath('assets/search.js'): _search(printed)}
     first = {PurePosixPath('.nojekyll'): b''}  # GitHub would drop what begins with _; and it says that the folder is a site of ours
-    return first | assets | finisher.files | staged.covers | files  # pages last: a build that is killed leaves no page without what it shows
+    return first | assets | finisher.files | staged.covers | staged.charts | files  # pages last: a build that is killed leaves no page without what it shows
 
 def _site_dir(root, out, config):
     "Where the site goes; never over something that is not a site."
@@ -495,12 +538,17 @@ def _site_dir(root, out, config):
         raise ConfigError(f'{site}: holds files that are no site of ours and would be lost; give an empty folder')
     return site
 
+def _said(done):
+    "What a program that failed says of it: its first line that speaks of an error, else its last."
+    lines = re.sub(r'\x1b\[[0-9;]*m', '', done.stderr.strip() or done.stdout.strip()).splitlines()
+    return next((l for l in lines if l.startswith('ERROR')), lines[-1] if lines else f'ended with code {done.returncode}')
+
 def _quarto(staged, site):
     "Hand the staged project to the Quarto program."
     program = shutil.which('quarto')
     if not program: raise KataError('kata build: --renderer quarto needs the Quarto program, which is not on PATH; install it (pip install "kata_blog[quarto]") or leave the option out')
     done = subprocess.run([program, 'render', str(staged.root), '--no-execute', '--output-dir', str(site)], capture_output=True, text=True)
-    if done.returncode: staged.problems.append(Problem('quarto', (done.stderr.strip() or done.stdout.strip()).splitlines()[-1] if done.stderr.strip() or done.stdout.strip() else f'ended with code {done.returncode}'))
+    if done.returncode: staged.problems.append(Problem('quarto', _said(done)))
     elif not any(site.rglob('*.html')): staged.problems.append(Problem('quarto', 'ended well and wrote no page'))
     return {p.relative_to(site): p for p in sorted(site.rglob('*')) if p.is_file()} | {PurePosixPath('.nojekyll'): b''}
 
@@ -525,7 +573,8 @@ def build(
         files = _quarto(staged, Path(aside)/'site') if renderer == 'quarto' else site_files(staged)
         staged.problems += _unfit(root, staged, strict)
         refused = strict and any(not p.warning for p in staged.problems)
-        if not refused and any(p.suffix == '.html' for p in files): sync(files, site)
+        if not refused and any(p.suffix == '.html' for p in files): sync(files, site, staged.hashes)
         if renderer == 'pandoc' and not refused: staged.cache.sweep()
+        staged.hashes.keep()
     pages = sorted(p.relative_to(site).as_posix() for p in site.rglob('*.html')) if site.is_dir() else []
     return Built(site, pages, staged.problems, staged.left_out, time.monotonic() - started, refused)

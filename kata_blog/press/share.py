@@ -106,8 +106,9 @@ def cover(
 def first_figure(
     cells, # code `Cell`s that a page shows
 )->str: # a PNG or JPEG file in base64, as notebooks hold it; empty where there is none
-    "The first picture that a notebook's cells show."
-    shown = (o.get('data') or {} for c in cells for o in c.outputs)
+    "The first picture that a notebook's cells show; that of a cell with the class `preview-image` goes before all others."
+    chosen_first = sorted(cells, key=lambda c: 'preview-image' not in str(c.directives.get('classes')))
+    shown = (o.get('data') or {} for c in chosen_first for o in c.outputs)
     return next((''.join(value) for data in shown for form in ('image/png', 'image/jpeg') if (value := data.get(form))), '')
 
 def head_facts(

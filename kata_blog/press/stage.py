@@ -8,13 +8,14 @@ __all__ = ['SITE_COVER', 'NOT_FOUND', 'Page', 'Staged', 'cell_options', 'staged_
            'sync', 'stage', 'read_front']
 
 # %% ../../nbs/press/06_stage.ipynb #8672d9e9
-import base64, datetime, fnmatch, html, json, os, re
+import base64, datetime, fnmatch, functools, html, json, os, re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 import yaml
 from ..core import ConfigError, KataError, NoteError
-from .cache import Cache, key_of
+from .cache import Cache, Hashes, Later, hash_of, key_of, later
 from .files import read_bytes, write_together
+from .charts import chart_fault, chart_files, chart_html, chart_libraries, is_library, known_libraries, read_chart
 from .listing import Item, archive_markdown, category_pages, day, kata_of, ordered, series_markdown, withheld
 from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, shown_path
 from .map import verbatim
@@ -39,6 +40,7 @@ class Page:
     cells: list = field(default_factory=list) # for each staged cell, its number in the author's file
     is_post: bool = False       # True for a note of `posts/`
     cover: PurePosixPath|None = None # the picture that stands for it elsewhere, relative to the site
+    charts: list = field(default_factory=list) # the libraries that draw its charts
 
     @property
     def address(self)->PurePosixPath: return self.path.with_suffix('.html') # where the page will be, relative to the site
@@ -53,8 +55,10 @@ class Staged:
     problems: list = field(default_factory=list) # `Problem`s met on the way
     left_out: list = field(default_factory=list) # (name, why) of every note that is no page
     behind: dict = field(default_factory=dict)   # source of a page to the reasons why its record is behind the code
-    covers: dict = field(default_factory=dict)   # path on the site to the picture that stands for a page elsewhere
+    covers: dict = field(default_factory=dict)   # path on the site to the picture that stands for a page elsewhere, a `Later`
+    charts: dict = field(default_factory=dict)   # path on the site to what draws charts there, a `Later`
     cache: Cache|None = None    # what earlier builds made
+    hashes: Hashes|None = None  # of what lies on the disk
     copied: dict = field(default_factory=dict)   # path in the project to the `Path` of each file that is shown as it is
 
 # %% ../../nbs/press/06_stage.ipynb #c3a3eeb3
@@ -77,10 +81,13 @@ def cell_options(
         options |= {'code-fold': True, 'code-summary': options.get('code-summary', 'Imports' if _is_import(cell.code) else 'Code')}
     return options
 
+_CELL_FILE = re.compile(r'<ipython-input[^>\n]*>:\d+:\s+')  # where a warning arose: a file that never was
+
 def _filtered(output, pattern):
-    "A stream output without the lines that `filter_stream` names."
-    if output.get('output_type') != 'stream' or not pattern: return output
+    "A stream output without the lines that `filter_stream` names, and without the kernel's names for cells."
+    if output.get('output_type') != 'stream': return output
     text = ''.join(output.get('text', ''))
+    if output.get('name') == 'stderr': text = _CELL_FILE.sub('', text)
     return output | {'text': ''.join(l for l in text.splitlines(True) if not any(re.search(p, l) for p in pattern.split()))}
 
 def _lined(output):
@@ -112,8 +119,31 @@ def _parted(options, outputs):
     is_figure = str(options.get('label', '')).startswith('fig-') and 'fig-subcap' not in options and not isinstance(options.get('fig-cap'), list)
     return options | {'fig-subcap': True} if is_figure and len(displays) > 1 else options
 
+def _charted(output, options):
+    "An output with its chart as HTML that both renderers print."
+    bundle = output.get('data') or {}
+    chart = read_chart(bundle)
+    if chart is None: return output
+    if chart_fault(chart, bundle): return output | {'data': {'text/plain': bundle.get('text/plain') or 'A chart'}}
+    alt = options.get('fig-alt') or options.get('fig-cap') or ''
+    return output | {'data': {'text/html': chart_html(chart, bundle, str(alt[0] if isinstance(alt, list) and alt else alt))}}
+
+def _undrawn(note):
+    "The charts of which a reader would see nothing."
+    shown = ((c, o.get('data') or {}) for c in note.code_cells if c.outputs and cell_options(c) is not None for o in c.outputs)
+    faults = ((c, chart_fault(chart, bundle)) for c, bundle in shown if (chart := read_chart(bundle)))
+    return [Problem(f'{shown_path(note.path)}, cell {c.index}', fault) for c, fault in faults if fault]
+
+def _as_markdown(output):
+    "HTML as a raw block of Markdown: where a page has an output of HTML, a table or a sound, Quarto has the reader's browser fetch two libraries from a content network."
+    bundle = output.get('data') or {}
+    if not (text := ''.join(bundle.get('text/html') or '')).strip(): return output
+    fence = '`' * max(3, 1 + max(map(len, re.findall('`+', text)), default=0))
+    return output | {'data': {'text/markdown': f'{fence}{{=html}}\n{text.strip()}\n{fence}\n', **{k: v for k, v in bundle.items() if k == 'text/plain'}}}
+
 def _staged_code(cell, options):
-    outputs = [_lined(_filtered(o, str(cell.directives.get('filter_stream', '')))) for o in _results(cell.outputs)]
+    shown = [_charted(o, options) for o in _results(cell.outputs) if not is_library(o.get('data') or {})]
+    outputs = [_lined(_filtered(_as_markdown(o), str(cell.directives.get('filter_stream', '')))) for o in shown]
     lines = [f'#| {k}: {json.dumps(v, ensure_ascii=False)}' for k, v in _parted(options, outputs).items()]
     return dict(cell_type='code', execution_count=None, metadata={}, outputs=outputs, source='\n'.join([*lines, _HIDE_LINE.sub('', cell.code)]))
 
@@ -343,6 +373,8 @@ def _file_of(note, front, cells):
     lines = lambda c: c | {'source': c['source'].splitlines(True)}  # Quarto loses the line ends of a source that is one string
     return json.dumps(dict(cells=[lines(c) for c in (raw, *cells)], metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), sort_keys=True, ensure_ascii=False) + '\n'  # on one line: with an indent Python takes four times as long
 
+def _drawing(path): return f'```{{=html}}\n<script src="{"../" * (len(path.parts) - 1)}charts/charts.js" defer></script>\n```'
+
 def staged_note(
     note:Note, # a parsed note
     path:PurePosixPath, # where it will lie in the staged project
@@ -359,7 +391,9 @@ def staged_note(
     made = lambda source, name: [(None, dict(cell_type='markdown', metadata={}, source=source, id=name))] if source else []
     front = _front(note, is_post, record) | (more or {})
     found = [*made(head, 'badges'), *made(notice, 'behind'), *_staged_cells(note, text, is_post, record), *made(box, 'record'), *made(tail, 'onward')]
-    return Page(note.path, path, front, [None, *(i for i, _ in found)], is_post), _file_of(note, front, [c for _, c in found])
+    charts = sorted({l for _, c in found for o in c.get('outputs', ()) for l in chart_libraries(''.join((o.get('data') or {}).get('text/markdown', '')))})
+    found += made(_drawing(path) if charts else '', 'charts')
+    return Page(note.path, path, front, [None, *(i for i, _ in found)], is_post, charts=charts), _file_of(note, front, [c for _, c in found])
 
 # %% ../../nbs/press/06_stage.ipynb #780f8bf5
 def library_markdown(
@@ -378,13 +412,13 @@ def library_markdown(
 NOT_FOUND = '---\ntitle: This page is not here\ntoc: false\n---\n\nThe address may have changed. Everything that was published is listed on the [home page](index.html).\n'
 
 # %% ../../nbs/press/06_stage.ipynb #93282388
-def _read_all(root, config, problems, cache):
+def _read_all(root, config, problems, cache, hashes):
     "The notes that are pages, and the key of each, by their path below the pages' folder."
     base, notes, keys = _base(root), {}, {}
     def read(path):
-        content = read_bytes(path, NoteError)
+        content = hashes.of(path, NoteError)
         key = key_of('note', path, content)
-        return cache.get(key, lambda: read_note(path), lambda: read_bytes(path) == content), key
+        return cache.get(key, lambda: read_note(path), lambda: hashes.of(path) == content), key
     for path in note_paths(root):
         at = PurePosixPath(path.relative_to(base).as_posix())
         if not _is_page(at, config): continue
@@ -445,11 +479,14 @@ def _names(notes, moved):
         names[path] = name
     return names
 
-def _files_of(note, folder, base, notes, problems):
-    "The local files, other than notes, that a note shows or links to, as paths below `base`; one that is missing and shown is a problem."
+def _wanted(note):
+    "The local files that a note shows or links to: (cell, target, line, True where it is shown)."
     image = note.front.get('image')
-    wanted = [(c.index if note.raw else 0, *f) for c in note.cells if c.kind == 'markdown' for f in local_files(c.source)]
-    if isinstance(image, str) and is_local(image): wanted.append((0, image, 0, True))
+    named = [(0, image, 0, True)] if isinstance(image, str) and is_local(image) else []
+    return [(c.index if note.raw else 0, *f) for c in note.cells if c.kind == 'markdown' for f in local_files(c.source)] + named
+
+def _files_of(note, wanted, folder, base, notes, problems):
+    "The wanted files, other than notes, as paths below `base`; one that is missing and shown is a problem."
     for cell, target, line, shown in wanted:
         path = _resolve(target, folder)
         if path in notes: continue
@@ -468,25 +505,27 @@ def _config_files(config):
 
 # %% ../../nbs/press/06_stage.ipynb #c9bb8873
 def sync(
-    files:dict, # path in the folder to its content (text or bytes), or the `Path` of a file to copy
+    files:dict, # path in the folder to its content (text, bytes or `Later`), or the `Path` of a file to copy
     out:Path, # the folder
+    hashes:Hashes, # of what lies on the disk
 )->int: # files written
     "Make a folder hold exactly these files; what is right already is left alone."
-    def differs(target, data): return not (target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data)
-    # half a character, which a notebook may hold, becomes its escape
-    contents = ((out/path, c.read_bytes() if isinstance(c, Path) else c.encode('utf-8', 'backslashreplace') if isinstance(c, str) else c) for path, c in files.items())
-    new = {target: data for target, data in contents if differs(target, data)}
-    write_together(new)
-    keep = {str(out/p) for p in files}
+    def wanted(c): return c.hash if isinstance(c, Later) else hashes.of(c) if isinstance(c, Path) else hash_of(c)
+    def content(c):
+        c = c.make() if isinstance(c, Later) else c.read_bytes() if isinstance(c, Path) else c
+        return c.encode('utf-8', 'backslashreplace') if isinstance(c, str) else c  # half a character, which a notebook may hold, becomes its escape
+    there = {f'{out}/{path}': c for path, c in files.items()}
+    new = {path: c for path, c in there.items() if not (os.path.isfile(path) and hashes.of(path) == wanted(c))}
+    write_together({path: content(c) for path, c in new.items()})
+    for path, c in new.items(): hashes.wrote(path, wanted(c))
     for folder, below, names in os.walk(out, topdown=False):
-        gone = [n for n in names if f'{folder}/{n}' not in keep]
+        gone = [n for n in names if f'{folder}/{n}' not in there]
         for n in gone: os.unlink(f'{folder}/{n}')
         if len(gone) == len(names) and folder != str(out) and not os.listdir(folder): os.rmdir(folder)
     return len(new)
 
-def _texts(note, path, names, shown, records):
+def _texts(note, path, pages, records):
     "How a markdown cell's text is staged."
-    pages = {p: names[p] if p in shown else None for p in names}
     return lambda text: staged_links(bind(text, note, records), path.parent, pages)
 
 def _vouched(note, records, root, library, repository):
@@ -523,43 +562,55 @@ def _decoded(figure):
     try: return base64.b64decode(figure) if figure else None
     except ValueError: return None  # the renderer says what is wrong with it
 
-def _cover(page, note, settings, cache):
-    "The picture of a post for networks, as path and content."
-    week, figure = kata_of(note.front).get('week'), first_figure(c for c in note.code_cells if c.outputs and cell_options(c, True) is not None)
+def _figure_of(note): return first_figure(c for c in note.code_cells if c.outputs and cell_options(c, True) is not None)
+
+def _cover(page, note, figure, settings, cache):
+    "The picture of a post for networks, as path and content; `figure` is the hash of the one on it."
+    week = kata_of(note.front).get('week')
     words = note.title, f'Week {week}' if week is not None else '', settings.title
-    return page.path.parent/'covers'/f'{page.path.stem}.png', cache.get(key_of('cover', *words, figure), lambda: cover(*words, _decoded(figure)))
+    return page.path.parent/'covers'/f'{page.path.stem}.png', later(cache, key_of('cover', *words, figure), lambda: cover(*words, _decoded(_figure_of(note))))
 
 def _stage_note(note, path, world, told, around):
     "One note as it is staged: the page, the file, why its record is behind the code, and the faults of its claims."
-    is_post, (names, shown, records, root, settings, library) = path.parent == PurePosixPath('posts'), world
+    is_post, (pages, records, root, settings, library) = path.parent == PurePosixPath('posts'), world
     page, text, wrong, faults = None, '', [], []
     try:
         record, wrong, notice, box = _vouched(note, records if is_post else {}, root, library, settings.repository)
-        page, text = staged_note(note, names[path], _texts(note, path, names, shown, records), record, is_post, _joined(notice, told[0]), _joined(told[1], box), **around)
+        page, text = staged_note(note, pages[path], _texts(note, path, pages, records), record, is_post, _joined(notice, told[0]), _joined(told[1], box), **around)
     except KataError as e: faults.append(_problem(note.path, e))
-    return page, text, wrong, faults + [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
+    return page, text, wrong, faults + _undrawn(note) + [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
 
-def _world_key(names, shown, records, root, settings, library):
+def _world_key(pages, records, root, settings, library):
     "All beside a note that its staged form may depend on."
-    return key_of(root, os.getcwd(), settings.repository, sorted((str(p), str(names[p])) for p in shown), records, *(read_bytes(p) for p in library.files.values()))
+    return key_of(root, os.getcwd(), settings.repository, known_libraries(), sorted((str(p), str(name)) for p, name in pages.items()), records, *(read_bytes(p) for p in library.files.values()))
+
+def _staged_once(note, path, world, told, around, key, cache):
+    "What is known of a staged note: `_stage_note`'s answer with a `Later` for the text, the hash of its first figure, the files it wants."
+    now = functools.cache(lambda: _stage_note(note, path, world, told, around))
+    def make():
+        page, text, wrong, faults = now()
+        return page, hash_of(text), wrong, faults, key_of(_figure_of(note)), _wanted(note)
+    page, text, *rest = cache.get(key, make)
+    return page, Later(text, lambda: now()[1]), *rest
 
 def _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library):
-    pages, files, behind, covers = [], {}, {}, {}
+    pages, files, behind, covers, wanted = [], {}, {}, {}, {}
     items = {p: _item(notes[p], names[p]) for p in shown if p.parent == PurePosixPath('posts')}
-    in_order, world = ordered(list(items.values())), (names, shown, records, root, settings, library)
+    is_shown = set(shown)
+    in_order, world = ordered(list(items.values())), ({p: name if p in is_shown else None for p, name in names.items()}, records, root, settings, library)
     known = _world_key(*world)
     for path in shown:
         note, told = notes[path], _told(course, path)
         around = _around(note, items[path], in_order, root, settings) if path in items else dict(more=_comments(settings, note.front)) if course and course.takes_comments(path) else {}
         key = key_of('staged', known, keys[path], [c.source for c in note.cells if c.kind == 'markdown'], told, around)  # places are filled by now
-        page, files[names[path]], wrong, faults = cache.get(key, lambda: _stage_note(note, path, world, told, around))
+        page, text, wrong, faults, figure, wanted[path] = _staged_once(note, path, world, told, around, key, cache)
         problems += faults
-        if page is None: del files[names[path]]
-        else:
-            if path in items: page.cover, covers[page.cover] = _cover(page, note, settings, cache)
-            pages.append(page)
-            if wrong: behind[note.path] = wrong
-    return pages, files, behind, covers
+        if page is None: continue
+        files[names[path]] = text
+        if path in items: page.cover, covers[page.cover] = _cover(page, note, figure, settings, cache)
+        pages.append(page)
+        if wrong: behind[note.path] = wrong
+    return pages, files, behind, covers, wanted
 
 def _made_pages(root, notes, names, shown, have):
     "The pages nobody writes, for a blog that lacks them."
@@ -590,27 +641,29 @@ def stage(
     root = Path(root).resolve()
     out, base, problems = Path(out or root/'.kata'/'stage'), _base(root), []
     config, settings, is_blog = site_config(root), read_settings(root), (root/'settings.ini').is_file()
-    cache, library = Cache(root/'.kata'/'cache'), Library(root, Facts(root/'.kata'/'facts.json'))  # read once, for the map and for every key
-    notes, keys = _read_all(root, config, problems, cache)
+    cache, hashes, library = Cache(root/'.kata'/'cache'), Hashes(root), Library(root, Facts(root/'.kata'/'facts.json'))  # read once, for the map and for every key
+    notes, keys = _read_all(root, config, problems, cache, hashes)
     names, records = _names(notes, moved=base != root), _records(notes, problems)
     why = _withheld(notes, records, is_blog, problems)
     shown = [p for p in notes if not why[p]]
     course = read_course(root, settings, living(notes, problems), shown, records, library) if is_blog else None
     if course: notes, problems = filled(course), problems + course_faults(course)
-    pages, files, behind, covers = _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library)
+    pages, files, behind, covers, wanted = _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library)
     if is_blog:
-        covers[SITE_COVER] = cache.get(key_of('cover', settings.title, settings.description), lambda: cover(settings.description or settings.title, settings.title))
+        covers[SITE_COVER] = later(cache, key_of('cover', settings.title, settings.description), lambda: cover(settings.description or settings.title, settings.title))
         files |= (extra := made_files(course))
         config = _with_resources(config, extra)
         for path, text in (_made_pages(root, notes, names, shown, files) | made_pages(course)).items():
             files[path] = text
             pages.append(Page(root/path, path, read_front(text), [1]))
-    for p in shown: files |= {f: base/f for f in _files_of(notes[p], p.parent, base, notes, problems)}
+    charts = {path: later(cache, key_of('library', str(path), version), make) for path, (version, make) in chart_files(l for p in pages for l in p.charts).items()}
+    if charts: files, config = files | charts, _with_resources(config, charts)
+    for p in shown: files |= {f: base/f for f in _files_of(notes[p], wanted[p], p.parent, base, notes, problems)}
     for f in [f for c in (config, *(notes[p].front for p in shown)) for f in _config_files(c)]:
         if is_local(f) and (path := _resolve(f, PurePosixPath())) and os.path.isfile(base/path): files[path] = base/path
     files[PurePosixPath('_quarto.yml')] = _yaml(config)
-    sync(files | covers, out)
-    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind, covers, cache, {p: f for p, f in files.items() if isinstance(f, Path)})
+    sync(files | covers, out, hashes)
+    return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind, covers, charts, cache, hashes, {p: f for p, f in files.items() if isinstance(f, Path)})
 
 def read_front(
     text:str, # a Markdown file's text

@@ -208,8 +208,9 @@ def week_lines(
     today = today or days[-1] + dt.timedelta(1)
     lines = [paint(f'Week {week}, {days[0].day} {days[0]:%B} to {days[-1].day} {days[-1]:%B %Y}', 'bold', colour), _star(plan, week, today, colour), '']
     for day in days:
-        for n, i in enumerate(plan.at(day)):
+        for n, i in enumerate(i for i in plan.at(day) if i.column != BACKLOG):  # what a day left stands there as moved already
             name = f'{day:%a} {day.day:2}' if n == 0 else ''
             lines.append(f'{paint(f"{name:6}", "star" if day == today else "dim", colour)}  {paint(f"{i.column:22}", "dim", colour)}  {item_line(i, colour)}')
+    if left := sum(i.column == BACKLOG and i.state == 'open' for i in plan.in_week(week)): lines += ['', f'{left} left over: kata plan backlog']
     pomodoros = effort(plan, week, parts)
     return lines + [''] * bool(pomodoros) + [f'{p:12}{_bar(*pair, colour)}' for p, pair in pomodoros.items()]

@@ -31,6 +31,11 @@
   }
 
   // a line of code has an address: the number in its margin leads there
+  for (const block of all('div.sourceCode[id]')) {
+    const code = block.querySelector('code')
+    code.innerHTML = code.innerHTML.split('\n').map((line, n) => `<span id="${block.id}-${n + 1}">${line}</span>`).join('\n')
+  }
+  if (/^#cb\d+-\d+$/.test(location.hash)) location.replace(location.hash)  // it had no name when the page was opened
   document.addEventListener('click', e => {
     const line = e.target.closest?.('div.sourceCode code > span[id]')
     if (line && e.clientX < line.getBoundingClientRect().left) location.hash = line.id
