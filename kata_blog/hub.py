@@ -37,7 +37,8 @@ _MODELS = {
     'gpt': Known('goes on writing a play', 'text', lambda m: m.GPT(n_tokens=len(_LETTERS), max_len=128, rotary=True),
                  lambda m, net, text, n: ''.join(m.write(net, m.Chars(_LETTERS), text[-net.max_len:], 100*n, top_p=0.95)), 'stack.blocks.2.feed.act'),
     'wavernn': Known('says what it hears again, in one voice', 'sound', lambda m: m.WaveRNN(256), lambda m, net, file, n: _say_again(m, net, file), 'listen.1'),
-    'wavenet': Known('writes speech as rows of its codebook, and speaks them in another voice', 'sound', lambda m: m.Autoencoder(), lambda m, net, file, n: _write_codes(net, file), 'refine')}
+    'wavenet': Known('writes speech as rows of its codebook, and speaks them in another voice', 'sound', lambda m: m.Autoencoder(), lambda m, net, file, n: _write_codes(net, file), 'refine'),
+    'neurogen': Known('writes EEG in microvolts, by a schedule such as `open fists open`', 'text', lambda m: m.Maker(), lambda m, net, text, n: m.write_signal(net, text), 'composer.stack.blocks.1.feed.act')}
 
 def _known(where, name):
     if name not in _MODELS: raise KataError(unknown(where, 'model', name, _MODELS))

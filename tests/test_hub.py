@@ -86,6 +86,14 @@ def test_a_vocoder_says_again_what_it_hears(tmp_path, monkeypatch):
     assert apart(again) < 0.7*apart(hiss)
     with pytest.raises(DataError, match='a-again.wav is there already; move it away'): predict('wavernn', 'a.wav')
 
+def test_made_eeg_follows_the_schedule_that_was_asked_for():
+    def alpha(schedule):  # power from 8 to 13 Hz at Oz
+        head, *rows = predict('neurogen', schedule)[0][0].split('\n')
+        x = torch.tensor([[float(v) for v in row.split(',')] for row in rows])[:, head.split(',').index('Oz')]
+        return torch.fft.rfft(x).abs()[8*len(x)//160:13*len(x)//160].square().sum()
+    assert alpha(' '.join(['closed']*5)) > 2*alpha(' '.join(['open']*5))
+    with pytest.raises(DataError, match="unknown condition 'opn'; did you mean 'open'"): predict('neurogen', 'opn')
+
 def test_the_classes_of_pictures_are_those_of_the_data(monkeypatch, tmp_path):
     from PIL import Image
     from kata_blog import classifier
