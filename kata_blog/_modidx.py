@@ -413,6 +413,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'kata_blog.interpret._check_score': ('posts/interpret.html#_check_score', 'kata_blog/interpret.py'),
                                      'kata_blog.interpret._layer_of': ('posts/interpret.html#_layer_of', 'kata_blog/interpret.py'),
                                      'kata_blog.interpret._own': ('posts/interpret.html#_own', 'kata_blog/interpret.py'),
+                                     'kata_blog.interpret.alignment': ('posts/interpret.html#alignment', 'kata_blog/interpret.py'),
                                      'kata_blog.interpret.arrangement': ('posts/interpret.html#arrangement', 'kata_blog/interpret.py'),
                                      'kata_blog.interpret.attribute': ('posts/interpret.html#attribute', 'kata_blog/interpret.py'),
                                      'kata_blog.interpret.channel': ('posts/interpret.html#channel', 'kata_blog/interpret.py'),

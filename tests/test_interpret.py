@@ -11,7 +11,7 @@ from kata_blog.classifier import ResNet, SmallNet
 from kata_blog.core import KataError, ShapeError
 from kata_blog.attention import MultiHead
 from kata_blog.gpt import GPT
-from kata_blog.interpret import (METHODS, Clear, Cppn, Entered, Fourier, Objective, Pixels, Shared, Signals, Words, arrangement, attribute, channel, colour_axes,
+from kata_blog.interpret import (METHODS, Clear, Cppn, Entered, Fourier, Objective, Pixels, Shared, Signals, Words, alignment, arrangement, attribute, channel, colour_axes,
     deep_dream, dictionary, direction, diversity, effects, erase, factorise, heads_of, in_front, jitter, lens, listen, look_back, neuron, opacity,
     rank_likeness, render, rhythm_map, rollout, roughness, scramble, show_blocks, show_dictionary, show_heads, side_by_side, signal_axes, silence,
     split_bands, still, texture, watch, wobble)
@@ -32,7 +32,7 @@ def same(a, b): return all(torch.equal(a[0][k], b[0][k]) for k in a[0]) and a[1:
 
 objectives = {
     'neuron': neuron('halve.1', 3), 'channel': channel('halve.2', 5), 'class': channel('output', 2), 'direction': direction('halve.1', torch.ones(96)),
-    'deep dream': deep_dream('refine.1'), 'diversity': diversity('halve.1'), 'smoothness': -roughness(), 'mixture': channel('output', 1) - channel('output', 2)/2 + 3,
+    'deep dream': deep_dream('refine.1'), 'diversity': diversity('halve.1'), 'alignment': alignment('halve.1'), 'smoothness': -roughness(), 'mixture': channel('output', 1) - channel('output', 2)/2 + 3,
     'directions': direction('halve.1', torch.eye(96)[:2]), 'texture': texture('halve.1', torch.rand(1, 96, 7, 7, generator=torch.Generator().manual_seed(2))),
     'arrangement': arrangement('halve.0', torch.rand(1, 48, 11, 11, generator=torch.Generator().manual_seed(2)))}
 
@@ -103,6 +103,19 @@ def test_diversity_makes_pictures_less_alike(net):
         torch.manual_seed(0)
         made.append(render(net, wish, Fourier(3, 32), steps=40).x)
     assert alike(made[1]) < alike(made[0]) - 0.02
+
+def test_alignment_counts_every_pair_of_near_frames_by_its_distance():
+    acts = torch.rand(7, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    pairs = sum((acts[i] - acts[j]).square().mean()/2**(j - i) for i in range(7) for j in range(i + 1, min(i + 5, 7)))
+    assert alignment('a')({'a': acts}).sum().item() == pytest.approx(-2*pairs.item(), rel=1e-5)  # each pair at both its ends
+    assert alignment('a')({'a': acts[:1].expand(3, -1, -1, -1)}).tolist() == [0]*3
+
+def test_alignment_makes_frames_change_less(net):
+    frames = channel('output', [4, 4, 7, 7])
+    def change(wish):
+        torch.manual_seed(0)
+        return render(net, wish, Fourier(4, 24, sd=0.1), steps=24).x.diff(dim=0).abs().mean()
+    assert change(frames + 20*alignment('halve.1')) < 0.9*change(frames)
 
 def test_a_batch_of_channels_is_the_channels_one_by_one(net):
     net = deepcopy(net).double()  # Adam's first steps have one size whatever the gradient, so rounding would show
@@ -494,6 +507,7 @@ def test_half_precision_on_the_cpu_is_refused_with_the_way_out():
 @pytest.mark.parametrize('call, text', [
     (lambda net, x, y: channel('output', [1, 2])({'output': torch.rand(3, 5)}), '2 channels for 3 pictures'),
     (lambda net, x, y: channel('output', 5)({'output': torch.rand(3, 5)}), '0 to 4, got 5'),
+    (lambda net, x, y: alignment('input')({'input': torch.rand(1, 3, 4, 4)}), 'alignment: got one picture, needs two or more'),
     (lambda net, x, y: diversity('input')({'input': torch.rand(1, 3, 4, 4)}), 'needs two or more'),
     (lambda net, x, y: attribute(net, x, y, 'gradients'), "did you mean 'gradient'"),
     (lambda net, x, y: erase(net, x, y, torch.rand(4, 8, 8)), r'got maps \(4, 8, 8\), needs \(4, 32, 32\)'),
@@ -507,7 +521,7 @@ def test_half_precision_on_the_cpu_is_refused_with_the_way_out():
     (lambda net, x, y: direction('output', torch.ones(3))({'output': torch.rand(2, 5)}), r'got \(3,\) for activations \(2, 5\)'),
     (lambda net, x, y: factorise(torch.rand(1, 4, 2, 2), 5), 'n=5 groups of 4 channels at 4 places; needs 1 to 4'),
     (lambda net, x, y: Signals(1, 2, 64, torch.eye(3)), r'got axes \(3, 3\) and 33 sizes, needs \(2, patterns\) and 33 for 64 samples'),
-], ids=['channels', 'channel', 'one picture', 'method', 'maps', 'likeness', 'size', 'edges', 'recordings', 'no heads', 'attention', 'head', 'direction', 'groups', 'axes'])
+], ids=['channels', 'channel', 'one frame', 'one picture', 'method', 'maps', 'likeness', 'size', 'edges', 'recordings', 'no heads', 'attention', 'head', 'direction', 'groups', 'axes'])
 def test_bad_input_is_named(net, pictures, call, text):
     with pytest.raises((KataError, ShapeError), match=text): call(net, pictures, torch.tensor([0, 1, 2, 3]))
 
