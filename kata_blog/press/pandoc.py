@@ -228,7 +228,7 @@ def _picture(draft, cell, form, value, name, size):
     draft.files[path] = data
     facts |= {k: round(size[k]) for k in ('width', 'height') if isinstance(size.get(k), (int, float))}
     numbers = ' '.join(f'{k}={facts[k]}' for k in ('width', 'height') if k in facts)
-    return path, f'.ground-{facts["ground"]} {numbers}'
+    return path, f'{".ground-light" if facts["ground"] == "light" else ""} {numbers}'.strip()
 
 def _alt(draft, cell, n):
     "The words for the n-th picture of a cell; its caption where there are none of their own."
@@ -306,9 +306,10 @@ _WIDE = 84  # characters a line of code may have in the text column; longer ones
 
 def _code_block(draft, cell):
     language = (draft.note.raw.get('metadata', {}).get('kernelspec') or {}).get('language') or 'python'
-    wide = ' wide' if max(map(len, cell.code.split('\n'))) > _WIDE else ''
-    if language == 'python': block = draft.hold(f'<div class="sourceCode" id="cb0"><pre class="sourceCode python cell-code{wide}"><code>{python_html(cell.code.strip(chr(10)))}</code></pre></div>')
-    else: block = _fence(cell.code.strip('\n'), f'.{language} .cell-code{wide and " .wide"}')
+    wide = max(map(len, cell.code.split('\n'))) > _WIDE
+    style = ' class="wide"' if wide else ''
+    if language == 'python': block = draft.hold(f'<div class="sourceCode" id="cb0"><pre{style}><code>{python_html(cell.code.strip(chr(10)))}</code></pre></div>')
+    else: block = _fence(cell.code.strip('\n'), f'.{language}{" .wide" if wide else ""}')
     fold = draft.option(cell, 'code-fold', False)
     if not fold: return block
     summary = html.escape(str(draft.option(cell, 'code-summary', 'Code')))
@@ -396,6 +397,7 @@ class Body:
 _LINE_LINK = re.compile(r'<a href="#cb\d+-\d+" aria-hidden="true" tabindex="-1"></a>')  # empty, and a third of a page's weight
 _LINE = re.compile(r'<span id="cb\d+-\d+">(.*)</span>(?=\n|</code>)')  # the theme's script makes the lines, each with its number
 _BLOCK_ID = re.compile(r'(<div class="sourceCode" id=")cb\d+(">)')
+_IDLE = re.compile(r' xmlns="http://www.w3.org/1998/Math/MathML"| display="inline"(?= xmlns)|(?<=<t[dh]) style="text-align: left;"')  # what says no more than a browser takes for granted
 _NO_HEAD = re.compile(r'<th(\s[^>]*)?>\s*</th>')  # a corner of a table heads nothing, and who listens need not hear of it
 _SIGN = re.compile(r'<span class="op">([^<]*)</span>')  # signs look like the text around them, and there are more of them than of anything else
 
@@ -407,6 +409,7 @@ def print_note(
     "Print one note."
     found = pandoc.convert(page_markdown(draft), **request)
     text, blocks = _LINE.sub(r'\1', _SIGN.sub(r'\1', _LINE_LINK.sub('', found['html']))), itertools.count(1)
+    text = _IDLE.sub('', text)
     text = re.sub(r'<!--held (\d+)-->', lambda m: draft.held[int(m[1])], text)
     text = _BLOCK_ID.sub(lambda m: f'{m[1]}cb{next(blocks)}{m[2]}', text)
     text = _NO_HEAD.sub(lambda m: f'<td{m[1] or ""}></td>', text)
