@@ -7,7 +7,7 @@ __all__ = ['THEME', 'Pandoc', 'terminal_html', 'python_html', 'picture_facts', '
            'page_markdown', 'Body', 'print_note']
 
 # %% ../../nbs/press/07_pandoc.ipynb #9808b906
-import base64, binascii, contextlib, html, itertools, json, keyword, os, re, struct, subprocess, threading, time, zlib
+import base64, binascii, contextlib, functools, html, itertools, json, keyword, os, re, struct, subprocess, threading, time, zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from ..core import KataError, NoteError
@@ -15,6 +15,13 @@ from .note import Cell, Note
 
 # %% ../../nbs/press/07_pandoc.ipynb #902f2321
 THEME = Path(__file__).parent/'theme' if '__file__' in globals() else Path('../../kata_blog/press/theme').resolve()
+
+@functools.cache
+def _program():
+    "The pandoc that pages are made by: the one that came with us, whichever others the machine has."
+    import pypandoc
+    ours = Path(pypandoc.__file__).parent/'files'/'pandoc'
+    return str(ours) if ours.exists() else pypandoc.get_pandoc_path()
 
 class Pandoc:
     "A pandoc process that prints one page after another; use it in a `with` block."
@@ -25,9 +32,8 @@ class Pandoc:
         self._start()
 
     def _start(self):
-        import pypandoc
         env = {k: v for k, v in os.environ.items() if k in ('PATH', 'HOME', 'TMPDIR', 'SYSTEMROOT')} | {'LC_ALL': 'C.UTF-8'}
-        self._process = subprocess.Popen([pypandoc.get_pandoc_path(), 'lua', str(THEME/'page.lua')], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        self._process = subprocess.Popen([_program(), 'lua', str(THEME/'page.lua')], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
 
     def _ask(self, line):
         "The answer to a line; what there is of it where the process ended, by itself or because it was late."

@@ -40,12 +40,13 @@ def page_options(
 
 # %% ../../nbs/press/07_render.ipynb #095541eb
 class Pandocs:
-    "As many pandocs as pages are printed at once, each started when it is first needed; use it in a `with` block."
+    "As many pandocs as pages are printed at once; use it in a `with` block."
     def __init__(self,
-        count:int, # the most that run at the same time
+        count:int|None=None, # the most that run at the same time; the number of cores if None, four at most
     ):
-        self._free, self._all = queue.SimpleQueue(), []
-        for _ in range(count): self._free.put(None)
+        self.count = count or min(os.cpu_count() or 1, 4)
+        self._free, self._all = queue.SimpleQueue(), [Pandoc()]  # one at once, which gets ready while the project is read; the others when they are needed
+        for pandoc in self._all + [None]*(self.count - 1): self._free.put(pandoc)
 
     def get(self)->Pandoc: # a pandoc of one's own
         "Take one."
@@ -115,15 +116,14 @@ def _print_page(free, staged, page):
 
 def print_pages(
     staged:Staged, # a staged project
-    workers:int|None=None, # pages printed at the same time; the number of cores if None, four at most
+    free:Pandocs, # what prints them
 )->list: # `Printed` in order; problems go to `staged.problems`
     "Print every note of a staged project."
-    count = max(1, min(workers or os.cpu_count() or 1, 4, len(staged.pages)))
     def one(page):
         try: return _print_page(free, staged, page)
         except KataError as e: return e
         except Exception as e: return NoteError(f'{shown_path(page.source)}: {type(e).__name__}: {e}')
-    with Pandocs(count) as free, ThreadPoolExecutor(count) as pool: found = list(pool.map(one, staged.pages))
+    with ThreadPoolExecutor(free.count) as pool: found = list(pool.map(one, staged.pages))
     for page, result in zip(staged.pages, found):
         if isinstance(result, Exception): staged.problems.append(_as_problem(page, result))
     return [f for f in found if isinstance(f, Printed)]
@@ -240,7 +240,8 @@ def _thumbnail(printed, finisher):
     image = front.get('image')
     if isinstance(image, str): path = _local_target(image, page)[0] if is_local(image) else None
     else:
-        html, chosen = printed.body.html, _CHOSEN.search(printed.body.html)
+        html = printed.body.html
+        chosen = 'preview-image' in html and _CHOSEN.search(html)  # the pattern is slow, and few have one
         first = _IMG.search(html, chosen.start() if chosen else 0) if image is not False else None
         path = _local_target(first[1], page)[0] if first and is_local(first[1]) else None
     data = finisher.content(path) if path else None
@@ -512,9 +513,10 @@ def _aliases(printed, staged):
 
 def site_files(
     staged:Staged, # a staged project
+    free:Pandocs, # what prints its pages
 )->dict: # path on the site to its content
     "Every file of the site; what goes wrong is added to `staged.problems`."
-    printed = print_pages(staged)
+    printed = print_pages(staged, free)
     made = {p.page.path.parent/name: data for p in printed for name, data in p.body.files.items()}
     finisher, nav, files = Finisher(staged, made), Nav(staged), {}
     for p in printed:
@@ -562,14 +564,16 @@ def build(
     out:str|Path|None=None, # where the site goes; `_site` in the project if None
     renderer:str='pandoc', # pandoc, which comes with us, or quarto, the program
     strict:bool=False, # leave the site as it was where anything is wrong, or a post's results are not those of the code
+    pandocs:Pandocs|None=None, # to be used again for the next build; None starts some for this one
 )->Built: # the site and what went wrong
     "Print a project's site."
     started, root = time.monotonic(), Path(root).resolve()
     if renderer not in ('pandoc', 'quarto'): raise ConfigError(unknown('kata build', 'renderer', renderer, ['pandoc', 'quarto']))
-    with tempfile.TemporaryDirectory() as aside, alone(root/'.kata'):  # two builds at once would sweep away each other's files
+    free = contextlib.nullcontext(pandocs) if pandocs or renderer == 'quarto' else Pandocs()
+    with tempfile.TemporaryDirectory() as aside, free as free, alone(root/'.kata'):  # two builds at once would sweep away each other's files
         staged = stage(root, f'{aside}/staged' if renderer == 'quarto' else None)  # Quarto sees nothing below a folder whose name begins with a dot
         site = _site_dir(root, out, staged.config)
-        files = _quarto(staged, Path(aside)/'site') if renderer == 'quarto' else site_files(staged)
+        files = _quarto(staged, Path(aside)/'site') if renderer == 'quarto' else site_files(staged, free)
         staged.problems += _unfit(root, staged, strict)
         refused = strict and any(not p.warning for p in staged.problems)
         if not refused and any(p.suffix == '.html' for p in files): sync(files, site, staged.hashes)
