@@ -1,7 +1,7 @@
 """The site of 40 made notebooks with about 30 MB of outputs, by us and by the Quarto program in one run: whole, with one page changed, with nothing changed; and how the cost grows to 1,000 posts.
 
 `python benchmarks/site.py`; the Quarto program is what KATA_QUARTO names, else what is on PATH. Each time is that of a command in a process of its own, taken in turns; CPU is what it used of all cores, which other work on the machine changes less."""
-import argparse, base64, json, os, random, re, shutil, statistics, struct, subprocess, sys, tempfile, threading, time, zlib
+import argparse, base64, json, os, random, re, shutil, signal, statistics, struct, subprocess, sys, tempfile, threading, time, zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +76,15 @@ def _used_pages(session):
         if int(fields[3]) == session: found += int(fields[21])
     return found
 
+def _user():
+    "The environment of somebody who has installed us: compiled, as Quarto is."
+    return {k: v for k, v in os.environ.items() if k != 'PYTHONDONTWRITEBYTECODE'} | {'PYTHONPATH': str(HOME)}
+
 def cost(words, cwd):
     "Run a command and say what it cost."
     start = time.perf_counter()
     said = tempfile.TemporaryFile()
-    env = {k: v for k, v in os.environ.items() if k != 'PYTHONDONTWRITEBYTECODE'}  # whoever installs it has it compiled, and so has Quarto its own
-    p = subprocess.Popen(words, cwd=cwd, env=env | {'PYTHONPATH': str(HOME)}, stdout=said, stderr=said, start_new_session=True)
+    p = subprocess.Popen(words, cwd=cwd, env=_user(), stdout=said, stderr=said, start_new_session=True)
     peak, ended = [0], threading.Event()
     def watch():
         while not ended.wait(.02): peak[0] = max(peak[0], _used_pages(p.pid))
@@ -94,7 +97,24 @@ def cost(words, cwd):
     if os.waitstatus_to_exitcode(status): said.seek(0), sys.exit(f'{" ".join(map(str, words))}: {said.read()[-2000:].decode()}')
     return Cost(wall, used.ru_utime + used.ru_stime, peak[0] * os.sysconf('SC_PAGE_SIZE') / 1e9)
 
-def ours(root): return cost([sys.executable, '-c', 'import sys; from kata_blog.press.cli import main; sys.exit(main(sys.argv[1:]))', 'build', str(root)], root)
+def _kata(*words): return [sys.executable, '-c', 'import sys; from kata_blog.press.cli import main; sys.exit(main(sys.argv[1:]))', *map(str, words)]
+
+def ours(root): return cost(_kata('build', root), root)
+
+def previewed(root, changes):
+    "Seconds from an edit until the page on the disk has it, while `kata preview` runs."
+    page, found = root/'_site/posts/post0003.html', []
+    with subprocess.Popen(_kata('preview', root), cwd=root, env=_user(), stdout=subprocess.PIPE, text=True) as p:
+        while 'http:' not in p.stdout.readline(): pass
+        for n in changes:
+            time.sleep(2)
+            start = time.perf_counter()
+            change_one(root, n)
+            while f'>Part 3 {n}<' not in page.read_text() and time.perf_counter() - start < 60: time.sleep(.005)
+            found.append(time.perf_counter() - start)
+        p.send_signal(signal.SIGINT)
+        p.communicate()
+    return statistics.median(found)
 
 def quarto(): return os.environ.get('KATA_QUARTO') or shutil.which('quarto')
 
@@ -134,6 +154,7 @@ def beside_quarto(root, rounds):
     print(f'{"":22}{"wall s":>8}{"CPU s":>8}{"GB":>7}' + (f'{"Quarto s":>9}{"CPU s":>8}{"GB":>7}{"wall":>9}{"CPU":>8}' if quarto() else ''))
     row('the whole site', found['whole'], found['whole, Quarto'], 'goal: a tenth of the time, a twentieth hoped for; under 1 GB')
     row('one changed page', found['one'], found['one, Quarto'], 'goal: 0.3 s')
+    print(f'  while previewed     {previewed(root, range(90, 95)):10.2f}   until the page has it')
     row('nothing changed', found['nothing'], found['whole, Quarto'], 'goal: 0.3 s; Quarto prints everything again')
 
 def heaviest(root): return max((p.stat().st_size, p.relative_to(root).as_posix()) for p in (root/'_site').rglob('*.html'))

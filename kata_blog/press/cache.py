@@ -11,7 +11,7 @@ from pathlib import Path
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ..core import KataError, write_atomic
-from .files import FileError, misfit, read_bytes
+from .files import FileError, read_bytes
 
 # %% ../../nbs/press/01_cache.ipynb #a2d6ad6c
 _TOOLS = 'pypandoc_binary', 'jinja2', 'pillow', 'pyyaml'
@@ -113,9 +113,9 @@ class Hashes:
         root:Path, # the project; they are kept in its `.kata`
     ):
         self._kept, self._known, self._new = Path(root)/'.kata'/'hashes.json', {}, {}
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError):
             known = json.loads(self._kept.read_text())
-            if not misfit(known, {...: [(int, str)]}): self._known = {path: entry for path, entry in known.items() if len(entry) == 5}
+            self._known = {path: entry for path, entry in dict(known).items() if isinstance(entry, list) and len(entry) == 5 and isinstance(entry[4], str)}
 
     def of(self,
         path:str|Path, # a file

@@ -7,7 +7,7 @@ __all__ = ['THEME', 'Pandoc', 'terminal_html', 'python_html', 'picture_facts', '
            'page_markdown', 'Body', 'print_note']
 
 # %% ../../nbs/press/07_pandoc.ipynb #9808b906
-import base64, binascii, contextlib, html, itertools, json, keyword, os, re, struct, subprocess, threading, time, zlib
+import base64, binascii, contextlib, functools, html, itertools, json, keyword, os, re, struct, subprocess, threading, time, zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from ..core import KataError, NoteError
@@ -15,6 +15,13 @@ from .note import Cell, Note
 
 # %% ../../nbs/press/07_pandoc.ipynb #902f2321
 THEME = Path(__file__).parent/'theme' if '__file__' in globals() else Path('../../kata_blog/press/theme').resolve()
+
+@functools.cache
+def _program():
+    "The pandoc that pages are made by: the one that came with us, whichever others the machine has."
+    import pypandoc
+    ours = Path(pypandoc.__file__).parent/'files'/'pandoc'
+    return str(ours) if ours.exists() else pypandoc.get_pandoc_path()
 
 class Pandoc:
     "A pandoc process that prints one page after another; use it in a `with` block."
@@ -25,9 +32,8 @@ class Pandoc:
         self._start()
 
     def _start(self):
-        import pypandoc
         env = {k: v for k, v in os.environ.items() if k in ('PATH', 'HOME', 'TMPDIR', 'SYSTEMROOT')} | {'LC_ALL': 'C.UTF-8'}
-        self._process = subprocess.Popen([pypandoc.get_pandoc_path(), 'lua', str(THEME/'page.lua')], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        self._process = subprocess.Popen([_program(), 'lua', str(THEME/'page.lua')], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
 
     def _ask(self, line):
         "The answer to a line; what there is of it where the process ended, by itself or because it was late."
@@ -228,7 +234,7 @@ def _picture(draft, cell, form, value, name, size):
     draft.files[path] = data
     facts |= {k: round(size[k]) for k in ('width', 'height') if isinstance(size.get(k), (int, float))}
     numbers = ' '.join(f'{k}={facts[k]}' for k in ('width', 'height') if k in facts)
-    return path, f'.ground-{facts["ground"]} {numbers}'
+    return path, f'{".ground-light" if facts["ground"] == "light" else ""} {numbers}'.strip()
 
 def _alt(draft, cell, n):
     "The words for the n-th picture of a cell; its caption where there are none of their own."
@@ -306,9 +312,10 @@ _WIDE = 84  # characters a line of code may have in the text column; longer ones
 
 def _code_block(draft, cell):
     language = (draft.note.raw.get('metadata', {}).get('kernelspec') or {}).get('language') or 'python'
-    wide = ' wide' if max(map(len, cell.code.split('\n'))) > _WIDE else ''
-    if language == 'python': block = draft.hold(f'<div class="sourceCode" id="cb0"><pre class="sourceCode python cell-code{wide}"><code>{python_html(cell.code.strip(chr(10)))}</code></pre></div>')
-    else: block = _fence(cell.code.strip('\n'), f'.{language} .cell-code{wide and " .wide"}')
+    wide = max(map(len, cell.code.split('\n'))) > _WIDE
+    style = ' class="wide"' if wide else ''
+    if language == 'python': block = draft.hold(f'<div class="sourceCode" id="cb0"><pre{style}><code>{python_html(cell.code.strip(chr(10)))}</code></pre></div>')
+    else: block = _fence(cell.code.strip('\n'), f'.{language}{" .wide" if wide else ""}')
     fold = draft.option(cell, 'code-fold', False)
     if not fold: return block
     summary = html.escape(str(draft.option(cell, 'code-summary', 'Code')))
@@ -396,6 +403,7 @@ class Body:
 _LINE_LINK = re.compile(r'<a href="#cb\d+-\d+" aria-hidden="true" tabindex="-1"></a>')  # empty, and a third of a page's weight
 _LINE = re.compile(r'<span id="cb\d+-\d+">(.*)</span>(?=\n|</code>)')  # the theme's script makes the lines, each with its number
 _BLOCK_ID = re.compile(r'(<div class="sourceCode" id=")cb\d+(">)')
+_IDLE = re.compile(r' xmlns="http://www.w3.org/1998/Math/MathML"| display="inline"(?= xmlns)|(?<=<t[dh]) style="text-align: left;"')  # what says no more than a browser takes for granted
 _NO_HEAD = re.compile(r'<th(\s[^>]*)?>\s*</th>')  # a corner of a table heads nothing, and who listens need not hear of it
 _SIGN = re.compile(r'<span class="op">([^<]*)</span>')  # signs look like the text around them, and there are more of them than of anything else
 
@@ -407,6 +415,7 @@ def print_note(
     "Print one note."
     found = pandoc.convert(page_markdown(draft), **request)
     text, blocks = _LINE.sub(r'\1', _SIGN.sub(r'\1', _LINE_LINK.sub('', found['html']))), itertools.count(1)
+    text = _IDLE.sub('', text)
     text = re.sub(r'<!--held (\d+)-->', lambda m: draft.held[int(m[1])], text)
     text = _BLOCK_ID.sub(lambda m: f'{m[1]}cb{next(blocks)}{m[2]}', text)
     text = _NO_HEAD.sub(lambda m: f'<td{m[1] or ""}></td>', text)

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from ..core import KataError
 from .cache import project_files
-from .render import build
+from .render import Pandocs, build
 
 # %% ../../nbs/press/08_preview.ipynb #9e1f0008
 class Preview:
@@ -20,8 +20,9 @@ class Preview:
     def __init__(self,
         root:str|Path, # the project's folder
         log:Callable=print, # takes each line for the author
+        pandocs:Pandocs|None=None, # what prints the pages; None starts some for each change
     ):
-        self.root, self.log, self.site = Path(root), log, Path(root)/'_site'
+        self.root, self.log, self.site, self.pandocs = Path(root), log, Path(root)/'_site', pandocs
         self.turn, self.news = time.time_ns(), threading.Condition()  # another start is another turn, and pages left open notice
 
     def stamps(self)->list: # changes when a file of the project does
@@ -35,7 +36,7 @@ class Preview:
     def print_site(self):
         "Print what changed, say what is wrong, and tell the open pages."
         self.seen = self.stamps()  # before the first file is read: an edit meanwhile is one more change
-        try: built = build(self.root)
+        try: built = build(self.root, pandocs=self.pandocs)
         except KataError as e: return self.log(str(e))
         self.site = built.site
         for problem in built.problems: self.log(str(problem))
@@ -46,7 +47,7 @@ class Preview:
 
     def watch(self,
         over:threading.Event, # set when it is time to stop
-        every_s:float=0.5, # seconds between two looks
+        every_s:float=0.2, # seconds between two looks
     ):
         "Print the site whenever a file has changed since it was last printed."
         while not over.wait(every_s):
@@ -102,16 +103,10 @@ def open_server(
         return server
     raise KataError(f'kata preview: none of the ports {port} to {port + 19} is free; name another with --port')
 
-def preview_site(
-    root:str|Path, # the project's folder
-    port:int=8000, # see `open_server`
-    log:Callable=print, # takes each line for the author
-)->None:
-    "Serve a project's site, and follow its notes, until Ctrl-C."
-    preview, over = Preview(root, log), threading.Event()
-    preview.print_site()
+def _serve(preview, port, log):
+    over = threading.Event()
+    watcher = threading.Thread(target=preview.watch, args=(over,))
     with open_server(preview, port) as server:
-        watcher = threading.Thread(target=preview.watch, args=(over,))
         watcher.start()
         try:
             log(f'http://localhost:{server.server_port}/ (Ctrl-C ends it)')
@@ -120,3 +115,15 @@ def preview_site(
         finally:
             over.set()
             watcher.join()
+
+def preview_site(
+    root:str|Path, # the project's folder
+    port:int=8000, # see `open_server`
+    log:Callable=print, # takes each line for the author
+)->None:
+    "Serve a project's site, and follow its notes, until Ctrl-C."
+    with Pandocs() as pandocs:
+        preview = Preview(root, log, pandocs)
+        preview.print_site()
+        _serve(preview, port, log)
+

@@ -121,6 +121,6 @@ def head_facts(
     "What a page says about itself to networks (Open Graph) and search engines."
     post, at = bool(kata_of(front).get('post')), f'{settings.address}/' if settings.address else ''
     facts = {'og:title': front.get('title') or page.stem, 'og:description': front.get('description'), 'og:site_name': settings.title, 'og:type': 'article' if post else 'website',
-             'og:locale': locale.replace('-', '_'), 'og:url': at and f'{at}{page}'.removesuffix('index.html'), 'article:published_time': str(front.get('date') or '')[:10] if post else ''}
+             'og:locale': locale.replace('-', '_') if '-' in locale else '', 'og:url': at and f'{at}{page}'.removesuffix('index.html'), 'article:published_time': str(front.get('date') or '')[:10] if post else ''}
     if picture: facts |= {'og:image': f'{at}{picture}', 'og:image:width': _WIDE, 'og:image:height': _HIGH, 'og:image:alt': str(front.get('title') or ''), 'twitter:card': 'summary_large_image'}
     return {k: str(v) for k, v in facts.items() if v}
