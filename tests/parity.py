@@ -193,7 +193,7 @@ NET = [
     ('#| label: tbl-rows\n#| tbl-cap: Two rows\ntable()', shows(text_html='<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr><tr><td>2</td></tr></tbody></table>', text_plain='a')),
     '## Outputs of every kind',
     ('html()', shows(text_html='<b id="bold">bold</b>', text_plain='bold')), ('chart()', shows(image_png=png(120)) | dict(data={'application/vnd.vegalite.v5+json': {'mark': 'bar', 'title': 'Bars'}, 'image/png': png(120)})), ('markdown()', shows(text_markdown='*slanted* words', text_plain='m')), ('latex()', shows(text_latex='$\\displaystyle x^2$', text_plain='x')),
-    ('#| output: asis\nprint("**strong**")', prints('**strong**\n')), ('fails()', raises('ValueError', 'no such thing')), ('both()', prints('first\n'), shows(text_plain='then')),
+    ('#| output: asis\nprint("**strong**")', prints('**strong**\n')), ('fails()', raises('ValueError', 'no such thing')), ('both()', prints('first\n'), shows(text_plain='then')), ('fenced()', prints('before\n```\n## no heading\n```\nafter\n')),
     '## Links\n\n[The ear](02_ear.ipynb) and [home](../index.md).', ('nothing_shown = 1',)]
 
 PARTS = [

@@ -88,7 +88,7 @@ def _filtered(output, pattern):
     if output.get('output_type') != 'stream': return output
     text = ''.join(output.get('text', ''))
     if output.get('name') == 'stderr': text = _CELL_FILE.sub('', text)
-    return output | {'text': ''.join(l for l in text.splitlines(True) if not any(re.search(p, l) for p in pattern.split()))}
+    return output | {'text': [l for l in text.splitlines(True) if not any(re.search(p, l) for p in pattern.split())]}
 
 def _lined(output):
     "Its texts as lists of lines: Quarto takes LaTeX for a formula only where it stands so."
