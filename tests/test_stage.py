@@ -66,7 +66,7 @@ def test_staged_directives_are_quarto_s(blog):
 def test_hidden_lines_and_filtered_streams(blog):
     found = staged_cells(blog(code('#| filter_stream Warning noise\na = 1\nb = 2  #|hide_line\nc = 3', stream('keep\na Warning\nnoise\nend\n'))))[2]
     assert found['source'] == 'a = 1\nc = 3'
-    assert found['outputs'][0]['text'] == 'keep\nend\n'
+    assert found['outputs'][0]['text'] == ['keep\n', 'end\n']
 
 def test_heading_and_docstring_become_title_and_description(blog):
     front, first, *_ = staged_cells(blog())
