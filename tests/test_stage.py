@@ -83,6 +83,12 @@ def test_a_library_note_takes_its_title_from_the_heading(blog):
     assert [c['source'].strip() for c in cells[1:]] == ['Text.', 'x = 1']
     assert '[`kata_blog.press.part`](press/part.ipynb)\n:   One line.' in (root/'.kata/stage/library.md').read_text()
 
+def test_a_title_may_stand_behind_code(blog):
+    root = blog()
+    (root/'nbs/03_part.ipynb').write_text(notebook(code('#| default_exp part'), cell('markdown', '# Whole\n\nText.'), code('#| export\nx = 1')))
+    cells = staged_cells(root, 'part.ipynb')
+    assert yaml.safe_load(cells[0]['source'].strip('-\n'))['title'] == 'Whole' and [c['source'].strip() for c in cells[1:]] == ['Text.', 'x = 1']
+
 def test_a_page_knows_the_author_s_cells(blog):
     page, = [p for p in stage(blog(code('#| hide\nx'), code('y = 1'))).pages if p.is_post]
     assert page.cells == [None, None, 2, 5, None, None] and page.source.name == '01_net.ipynb' and str(page.address) == 'posts/net.html'

@@ -141,11 +141,11 @@ def _headed_front(text, where):
 
 def _notebook_front(cells, where):
     "Front matter of a notebook and how many leading cells hold nothing else."
-    first = next((c for c in cells if c.source.strip()), None)
-    if first is not None and first.kind == 'raw' and (m := _FENCED.match(first.source)):
-        head = next((c for c in cells[first.index:] if c.kind == 'markdown'), None)
-        return (_headed_front(head.source, where) if head else {}) | _yaml_front(m[1], f'{where}, cell {first.index}'), first.index
-    return (_headed_front(first.source, where) if first is not None and first.kind == 'markdown' else {}), 0
+    written = [c for c in cells if c.source.strip()]
+    head = next((c for c in written if c.kind == 'markdown'), None)  # code may stand before it, such as nbdev's `default_exp`
+    front = _headed_front(head.source, where) if head else {}
+    if written and written[0].kind == 'raw' and (m := _FENCED.match(written[0].source)): return front | _yaml_front(m[1], f'{where}, cell {written[0].index}'), written[0].index
+    return front, 0
 
 # %% ../../nbs/press/00_note.ipynb #5919256e
 _KINDS = ('code', 'markdown', 'raw')
