@@ -11,6 +11,7 @@ __all__ = ['Config', 'Chars', 'BPE', 'MuLaw', 'Corpus', 'wikitext_file', 'load_c
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Embed, Stack, key_mask
+from .attention import Embed, Stack, key_mask, rotate
 from .core import DataError, KataError, ShapeError, text_hash, unknown, write_atomic
 from .data import data_dir, datasets, fetch, read_lines, tokens_once
 from .sound import load_clips, mu_law_decode, mu_law_encode, split_by_index
@@ -327,6 +328,52 @@ def to_hf(
     write_atomic(Path(folder)/'model.safetensors', save({f'transformer.{n}': t.clone() for n, t in weights.items()}, {'format': 'pt'}))
     return Path(folder)
 
+# %% ../nbs/posts/07_gpt.ipynb #0709aa34
+@lru_cache
+def _one_row():
+    "A matrix times one vector, and a bias, compiled: each weight is read once, in the order in which it lies. None without numba."
+    try: import numba
+    except ImportError: return None
+    def multiply(w, b, x, y):
+        for i in range(w.shape[0]):
+            total = np.float32(0)
+            for j in range(w.shape[1]): total += w[i, j]*x[j]
+            y[i] = total + b[i]
+    return numba.njit(fastmath=True, nogil=True)(multiply)
+
+def _full(w, b, rows):
+    "A full layer as a function of so few rows, without gradients."
+    w, b, loop, ops = w.detach(), w.new_zeros(len(w)) if b is None else b.detach(), rows == 1 and _one_row(), torch.ops.mkldnn
+    held = w.numpy(), b.numpy()
+    def one(x):
+        if x.numel() != w.shape[1]: return F.linear(x, w, b)  # the text to go on from
+        y = x.new_empty(*x.shape[:-1], len(w))
+        loop(*held, x.numpy().reshape(-1), y.numpy().reshape(-1))
+        return y
+    if loop: return one
+    if not hasattr(ops, '_linear_pointwise'): return lambda x: F.linear(x, w, b)  # torch without oneDNN
+    packed = ops._reorder_linear_weight(w, max(1, rows))
+    return lambda x: ops._linear_pointwise(x, packed, b, 'none', [], '')
+
+def _few_tokens(model, rows):
+    "A function of the tokens (rows, t) that follow a cache, one where it holds some, that gives the logits of the next: `GPT.forward` with less to read and to start."
+    full = lambda layer: _full(layer.weight, layer.bias, rows)
+    blocks = [(b, full(b.attn.qkv), full(b.attn.out), full(b.feed.up), full(b.feed.down)) for b in model.stack.blocks]
+    score = _full(model.embed.token.weight, None, rows)
+    def gather(attn, qkv, out, cache, x):
+        q, k, v = attn.split(qkv(x))
+        start = cache.length
+        if attn.rotary: q, k = rotate(torch.cat([q, k]), start).chunk(2)
+        y = F.scaled_dot_product_attention(q, *cache.add(k, v), is_causal=start == 0)
+        return out(y.transpose(1, 2).flatten(2))
+    def go_on(tokens, cache):
+        x = model.embed(tokens, cache[0][0].length)
+        for (block, qkv, out, up, down), (held, _) in zip(blocks, cache):
+            x = block.add(x, lambda x: gather(block.attn, qkv, out, held, x), block.attn_norm)
+            x = block.add(x, lambda x: down(block.feed.act(up(x))), block.feed_norm)
+        return score(model.stack.norm(x[:, -1]))
+    return go_on
+
 # %% ../nbs/posts/07_gpt.ipynb #0709aa41
 def keep_likely(
     logits:Tensor, # (..., n_tokens)
@@ -361,7 +408,7 @@ def stream(
     if tokens.ndim == 2 and tokens.shape[1] > model.max_len: raise ShapeError(f'stream: {tokens.shape[1]} tokens to go on from, and the model sees {model.max_len} at once; give it the last of them')
     stop = [torch.as_tensor(s, device=tokens.device).flatten() for s in stop]
     draw, done = torch.Generator(tokens.device).manual_seed(seed), torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-    read, text = _reader(model, cached), tokens
+    read, text = _reader(model, len(tokens), cached), tokens
     for _ in range(n):
         logits = read(text)
         if temperature == 0: new = logits.argmax(-1)
@@ -372,15 +419,17 @@ def stream(
         for s in stop: done = done | (text[:, -len(s):] == s).all(1) if text.shape[1] >= len(s) else done
         if stop and bool(done.all()): return
 
-def _reader(model, cached):
+def _reader(model, rows, cached):
     "A function of all tokens so far that gives the logits of the next; it remembers what it has read."
-    first, cache, model = 0, model.new_cache() if cached else None, model.eval()
+    first, cache, model, weight = 0, model.new_cache() if cached else None, model.eval(), model.embed.token.weight
+    lean = cached and weight.device.type == 'cpu' and weight.dtype == torch.float32
+    go_on = _few_tokens(model, rows) if lean else lambda tokens, cache: model(tokens, cache=cache)[:, -1]
     @torch.inference_mode()
     def read(text):
         nonlocal first, cache
         if text.shape[1] - first > model.max_len:
             first, cache = text.shape[1] - max(1, model.max_len//2), model.new_cache() if cached else None
-        return model(text[:, first + (cache[0][0].length if cached else 0):], cache=cache)[:, -1]
+        return go_on(text[:, first + (cache[0][0].length if cached else 0):], cache)
     return read
 
 def generate(

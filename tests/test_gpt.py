@@ -110,6 +110,27 @@ def test_cached_text_is_uncached_text_past_the_length(rotary):
     how = dict(top_p=0.9, seed=3)
     assert torch.equal(generate(model, x, 70, **how), generate(model, x, 70, cached=False, **how))
 
+@pytest.mark.parametrize('numba', [True, False])
+@pytest.mark.parametrize('rows', [1, 3])
+@pytest.mark.parametrize('more', [{}, dict(rotary=True), dict(norm='post', inner=40)])
+def test_what_is_laid_out_for_few_tokens_is_the_model(more, rows, numba, monkeypatch):
+    if numba: pytest.importorskip('numba')
+    else: monkeypatch.setattr(gpt, '_one_row', lambda: None)
+    model, x = make(**more), tokens(rows, 13)
+    go_on, cache = gpt._few_tokens(model, rows), model.new_cache()
+    with torch.inference_mode():
+        found = [go_on(piece, cache) for piece in x.split([6, *[1]*7], 1)]
+        for at, logits in zip(range(5, 13), found): torch.testing.assert_close(logits, model(x[:, :at + 1])[:, -1], atol=1e-5, rtol=1e-5)
+
+def test_writing_leaves_the_model_as_it_was_and_takes_its_newest_weights():
+    model, x = make(), tokens(1, 5)
+    before = copy.deepcopy(model.state_dict())
+    first = generate(model, x, 8, temperature=0)
+    for name, w in model.state_dict().items(): assert torch.equal(w, before[name]) and model.get_parameter(name).requires_grad
+    with torch.no_grad(): model.stack.blocks[0].feed.down.weight.mul_(-3)
+    assert not torch.equal(generate(model, x, 8, temperature=0), first)
+    torch.testing.assert_close(generate(model, x, 8, temperature=0), generate(model, x, 8, temperature=0, cached=False))
+
 def test_a_model_that_sees_one_token_goes_on():
     assert generate(make(max_len=1), tokens(1, 1), 5).shape == (1, 6)
 
