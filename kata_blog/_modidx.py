@@ -2095,6 +2095,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'kata_blog.train.accuracy': ('train.html#accuracy', 'kata_blog/train.py'),
                                  'kata_blog.train.bf16_helps': ('train.html#bf16_helps', 'kata_blog/train.py'),
                                  'kata_blog.train.call_key': ('train.html#call_key', 'kata_blog/train.py'),
+                                 'kata_blog.train.data_parallel': ('train.html#data_parallel', 'kata_blog/train.py'),
                                  'kata_blog.train.device_name': ('train.html#device_name', 'kata_blog/train.py'),
                                  'kata_blog.train.fit_model': ('train.html#fit_model', 'kata_blog/train.py'),
                                  'kata_blog.train.half_forward': ('train.html#half_forward', 'kata_blog/train.py'),

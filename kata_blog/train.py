@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['pick_device', 'device_name', 'place', 'bf16_helps', 'half_forward', 'seed_all', 'keep_random_state', 'Batches',
-           'triangle', 'fit_model', 'predict_all', 'accuracy', 'call_key', 'Made', 'Result', 'once', 'made',
-           'save_weights', 'load_weights']
+           'triangle', 'fit_model', 'data_parallel', 'predict_all', 'accuracy', 'call_key', 'Made', 'Result', 'once',
+           'made', 'save_weights', 'load_weights']
 
 # %% ../nbs/02_train.ipynb #32cc69f8
 import ast, dataclasses, enum, functools, importlib.resources, inspect, json, linecache, math, os, platform, random, re, shutil, symtable, sys, tempfile, textwrap, time, types
@@ -399,6 +399,26 @@ def fit_model(
         bad = curve.find_bad()
         if bad is not None: raise KataError(f'fit_model: the loss became {curve.loss[bad].item()} at step {bad} of {epochs * len(train)} with lr={curve.lr[bad]:.3g}; lower the learning rate or look at what that step was fed')
     return curve.as_dict()
+
+# %% ../nbs/02_train.ipynb #5e7a0002
+def data_parallel(): # a callback for `fit_model`
+    "Share every batch among the processes that `accelerate launch` started; each keeps the whole model, and their gradients are averaged."
+    from fastai.callback.core import Callback
+    try: from accelerate import Accelerator
+    except ImportError: raise KataError("data_parallel: accelerate is missing, which lets processes talk; install it, as by pip install 'kata_blog[parallel]'") from None
+    team = Accelerator(cpu=pick_device().type == 'cpu')
+    def begin(cb):
+        if team.num_processes > 1 and _Sitting.current.get(): raise KataError('data_parallel: called inside `once`, whose processes would wait for one another; call fit_model outside, and let the first process keep the weights with save_weights')
+        cb.learn.model = team.prepare_model(cb.learn.model)
+    def take_share(cb):
+        if not cb.learn.training: return  # all look at the whole validation set
+        n = len(cb.learn.yb[0])
+        if n % team.num_processes: raise KataError(f'data_parallel: a batch of {n} rows for {team.num_processes} processes; take a bs that they divide')
+        cb.learn.xb, cb.learn.yb = (tuple(t[team.process_index::team.num_processes] for t in part) for part in (cb.learn.xb, cb.learn.yb))
+    def join(cb):
+        if cb.learn.training: cb.learn.loss = team.reduce(cb.learn.loss.detach().clone(), 'mean')  # for the curve; each goes back through its own
+    def end(cb): cb.learn.model = team.unwrap_model(cb.learn.model)
+    return Callback(before_fit=begin, before_batch=take_share, after_loss=join, after_fit=end)
 
 # %% ../nbs/02_train.ipynb #bb9ae474
 @torch.no_grad()

@@ -207,6 +207,60 @@ def test_a_fastai_callback_can_be_added():
     fit_model(net, Batches(x, y, bs=8, shuffle=True), torch.optim.SGD(net.parameters(), lr=0.1), 2, cbs=(Callback(after_step=lambda cb: steps.append(cb.train_iter)),))
     assert steps == list(range(10))
 
+def test_parts_of_a_batch_add_up_to_it():
+    from fastai.callback.training import GradientAccumulation
+    x, y = small_set()
+    whole, parts = (small_net() for _ in range(2))
+    parts.load_state_dict(whole.state_dict())
+    sgd = lambda net: torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    fit_model(whole, Batches(x, y, bs=8, shuffle=True, seed=4), sgd(whole), 3, amp=False)
+    fit_model(parts, Batches(x, y, bs=2, shuffle=True, seed=4), sgd(parts), 3, amp=False, cbs=(GradientAccumulation(8),))
+    for a, b in zip(whole.parameters(), parts.parameters()): torch.testing.assert_close(a, b)
+
+TEAM = """
+import json, os, sys
+from dataclasses import dataclass
+import torch
+from torch import nn
+from kata_blog.train import Batches, data_parallel, fit_model, once, seed_all
+x = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
+@dataclass(frozen=True)
+class Config: bs:int
+def learn(config):
+    cbs = (data_parallel(),)
+    seed_all(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    batches = Batches(x, y, bs=config.bs, shuffle=True, seed=4, transform=lambda x, y, epoch: (x + 0.1*torch.randn_like(x), y))
+    curve = fit_model(net, batches, torch.optim.AdamW(net.parameters(), lr=0.02), 3, valid=Batches(x, y, bs=7), amp=False, cbs=cbs)
+    return curve | {'weights': [p.flatten().tolist() for p in net.parameters()], 'kind': type(net).__name__}
+how = sys.argv[1]
+found = once(learn, Config(8)).value if how == 'once' else learn(Config(int(how)))
+if os.environ.get('RANK', '0') == '0': print('FOUND' + json.dumps(found))
+"""
+
+def team(tmp_path, n, how):
+    "What `n` processes that talk by gloo print of a training."
+    pytest.importorskip('accelerate', reason='needs the extra parallel')
+    (tmp_path/'learn.py').write_text(TEAM)
+    start = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n)] if n > 1 else []
+    done = subprocess.run([sys.executable, *start, 'learn.py', how], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ | {'OMP_NUM_THREADS': '1'})
+    found = re.search('FOUND(.*)', done.stdout)
+    return json.loads(found[1]) if found else done.stderr
+
+def test_two_processes_learn_what_one_does(tmp_path):
+    one, two = team(tmp_path, 1, '8'), team(tmp_path, 2, '8')
+    assert one['kind'] == two['kind'] == 'Sequential'
+    for name in ('loss', 'valid_loss'): assert two[name] == pytest.approx(one[name], abs=1e-5)
+    for a, b in zip(one['weights'], two['weights']): assert b == pytest.approx(a, abs=1e-5)
+
+@pytest.mark.parametrize('how, text', [('5', 'a batch of 5 rows for 2 processes'), ('once', 'inside `once`')])
+def test_what_two_processes_cannot_share_is_named(tmp_path, how, text): assert text in team(tmp_path, 2, how)
+
+def test_without_accelerate_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'accelerate', None)
+    with pytest.raises(KataError, match=r'accelerate is missing.*kata_blog\[parallel\]'): train.data_parallel()
+
 def test_predictions_come_in_order_and_leave_the_model_as_it_was():
     x, y = small_set(9)
     net = nn.Sequential(nn.Dropout(0.5), small_net()).train()
