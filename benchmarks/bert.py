@@ -1,4 +1,4 @@
-"BERT's pretraining against transformers' BERT, both eager and in float32: tokens per second, and the loss after 50 steps."
+"BERT's pretraining against transformers' BERT, both eager: tokens per second in float32 and in bfloat16, and the loss after 50 steps."
 import argparse
 import tempfile
 import time
@@ -8,7 +8,7 @@ from transformers import BertForPreTraining
 
 from kata_blog.bert import Bert, Pretraining, both_losses, hide, to_hf
 from kata_blog.train import device_name, pick_device
-from gpt import SIZES, wait  # the benchmark beside this one
+from gpt import SIZES, compare, in_turn, precisions, wait  # the benchmark beside this one
 
 N_TOKENS = 4096
 
@@ -28,13 +28,14 @@ def pair(size):
     ours = ours.to(pick_device())
     return {'ours': (ours, lambda x, places: ours(x, None, places)), 'transformers': (whole, all_words), 'transformers, hidden words alone': (picked, hidden_words)}
 
-def trainer(model, answer, max_len, bs):
+def trainer(model, answer, max_len, bs, half):
     "A function that makes one training step and gives its loss; the data are the same for all."
     model.train()
     opt = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    draw = torch.Generator().manual_seed(0)
-    def step(i):
-        torch.manual_seed(i)
+    draw, i = torch.Generator().manual_seed(0), 0
+    def step():
+        nonlocal i
+        torch.manual_seed(i := i + 1)
         start = torch.randint(5, N_TOKENS, (bs, 1), generator=draw)
         x = 5 + (start + 17*torch.arange(max_len)) % (N_TOKENS - 5)  # a hidden word follows from its neighbours: something to learn
         x, places, answers = (t.to(pick_device()) for t in hide(x, N_TOKENS))
@@ -42,7 +43,8 @@ def trainer(model, answer, max_len, bs):
         wait()
         began = time.perf_counter()
         opt.zero_grad()
-        loss = both_losses(answer(x, places), y)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half): found = answer(x, places)
+        loss = both_losses([f.float() for f in found], y)
         loss.backward()
         opt.step()
         wait()
@@ -50,15 +52,8 @@ def trainer(model, answer, max_len, bs):
     return step
 
 def bench_training(name, size, steps, bs):
-    "Steps in turn, so that what else the machine does meets all; medians."
-    runs = {who: trainer(*both, size['max_len'], bs) for who, both in pair(size).items()}
-    found = {who: [] for who in runs}
-    for i in range(steps):
-        for who, step in runs.items(): found[who].append(step(i))
-    seconds = {who: sorted(s for _, s in f)[len(f)//2] for who, f in found.items()}
-    n = bs*size['max_len']
-    for who, f in found.items():
-        print(f"pretraining, {name}, {who}: {n/seconds[who]:,.0f} tokens/s, ours is {seconds[who]/seconds['ours']:.2f} times as fast (goal 1.2); loss of the last 5 of {steps} steps {sum(l for l, _ in f[-5:])/5:.4f}")
+    runs = {(who, kind): trainer(*both, size['max_len'], bs, kind == 'bfloat16') for kind in precisions() for who, both in pair(size).items()}
+    compare(f'pretraining, {name}', in_turn(runs, steps), bs*size['max_len'], steps)
 
 if __name__ == '__main__':
     ask = argparse.ArgumentParser(description=__doc__)

@@ -1,4 +1,4 @@
-"GPT against transformers' GPT-2, both eager and in float32: training, the loss after 50 steps, and cached generation."
+"GPT against transformers' GPT-2, both eager: training in float32 and in bfloat16, the loss after 50 steps, and cached generation."
 import argparse
 import tempfile
 import time
@@ -9,7 +9,7 @@ from transformers import GPT2LMHeadModel
 from transformers.utils import logging
 
 from kata_blog.gpt import GPT, generate, to_hf, token_loss
-from kata_blog.train import device_name, pick_device
+from kata_blog.train import bf16_helps, device_name, pick_device
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -28,8 +28,8 @@ def pair(size):
 def wait():
     if torch.cuda.is_available(): torch.cuda.synchronize()
 
-def trainer(model, logits, max_len, bs):
-    "A function that makes one training step and gives its loss; the data are the same for both."
+def trainer(model, logits, max_len, bs, half=False):
+    "A function that makes one training step and gives its loss; the data are the same for all."
     model.train()
     opt = torch.optim.AdamW(model.parameters(), lr=1e-3)
     draw = torch.Generator().manual_seed(0)
@@ -41,24 +41,33 @@ def trainer(model, logits, max_len, bs):
         wait()
         began = time.perf_counter()
         opt.zero_grad()
-        loss = token_loss(logits(x[:, :-1]), x[:, 1:])
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half): found = logits(x[:, :-1])
+        loss = token_loss(found.float(), x[:, 1:])
         loss.backward()
         opt.step()
         wait()
         return loss.item(), time.perf_counter() - began
     return step
 
-def bench_training(name, size, steps, bs):
-    "Steps in turn, so that what else the machine does meets both; medians."
-    runs = {who: trainer(*both, size['max_len'], bs) for who, both in pair(size).items()}
+def in_turn(runs, steps):
+    "Steps in turn, so that what else the machine does meets all; the median of the seconds, and the loss of the last five."
     found = {who: [] for who in runs}
     for _ in range(steps):
         for who, step in runs.items(): found[who].append(step())
-    seconds = {who: sorted(s for _, s in f)[len(f)//2] for who, f in found.items()}
-    loss = {who: sum(l for l, _ in f[-5:])/5 for who, f in found.items()}
-    n = bs*size['max_len']
-    print(f"training, {name}: ours {n/seconds['ours']:,.0f} tokens/s, transformers {n/seconds['transformers']:,.0f}; ratio {seconds['transformers']/seconds['ours']:.2f} (goal 1.2)")
-    print(f"  loss at steps {steps - 4} to {steps}: ours {loss['ours']:.4f}, transformers {loss['transformers']:.4f}")
+    return {who: (sorted(s for _, s in f)[len(f)//2], sum(l for l, _ in f[-5:])/5) for who, f in found.items()}
+
+def compare(what, found, n, steps):
+    "Ratios in the same precision, and of what each does unless told otherwise: `fit_model` computes in bfloat16 where that helps, transformers in float32."
+    for who, (seconds, loss) in found.items(): print(f'{what}, {" in ".join(who)}: {n/seconds:,.0f} tokens/s; loss of the last 5 of {steps} steps {loss:.4f}')
+    pace = lambda ours, theirs: found['transformers', theirs][0]/found['ours', ours][0]
+    kinds = sorted({kind for _, kind in found}, reverse=True)
+    print(f'{what}, ours over transformers (goal 1.2): ' + ', '.join([f'{pace(k, k):.2f} both in {k}' for k in kinds] + ([f'{pace("bfloat16", "float32"):.2f} as each trains unless told otherwise'] if len(kinds) > 1 else [])))
+
+def precisions(): return ('float32', 'bfloat16') if bf16_helps(pick_device()) else ('float32',)
+
+def bench_training(name, size, steps, bs):
+    runs = {(who, kind): trainer(*both, size['max_len'], bs, kind == 'bfloat16') for kind in precisions() for who, both in pair(size).items()}
+    compare(f'training, {name}', in_turn(runs, steps), bs*size['max_len'], steps)
 
 def bench_writing(name, size, repeats, bs):
     "Greedy tokens up to the model's length, with the cache."
