@@ -329,6 +329,8 @@ def to_hf(
     return Path(folder)
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa34
+_LARGE = 2_000_000  # weights from which the second that the compiler takes is soon won back
+
 @lru_cache
 def _one_row():
     "A matrix times one vector, and a bias, compiled: each weight is read once, in the order in which it lies. None without numba."
@@ -341,9 +343,9 @@ def _one_row():
             y[i] = total + b[i]
     return numba.njit(fastmath=True, nogil=True)(multiply)
 
-def _full(w, b, rows):
-    "A full layer as a function of so few rows, without gradients."
-    w, b, loop, ops = w.detach(), w.new_zeros(len(w)) if b is None else b.detach(), rows == 1 and _one_row(), torch.ops.mkldnn
+def _full(w, b, rows, loop):
+    "A full layer as a function of so few rows, without gradients; by the compiled `loop` where there is one."
+    w, b, ops = w.detach(), w.new_zeros(len(w)) if b is None else b.detach(), torch.ops.mkldnn
     held = w.numpy(), b.numpy()
     def one(x):
         if x.numel() != w.shape[1]: return F.linear(x, w, b)  # the text to go on from
@@ -357,9 +359,10 @@ def _full(w, b, rows):
 
 def _few_tokens(model, rows):
     "A function of the tokens (rows, t) that follow a cache, one where it holds some, that gives the logits of the next: `GPT.forward` with less to read and to start."
-    full = lambda layer: _full(layer.weight, layer.bias, rows)
+    loop = _one_row() if rows == 1 and sum(p.numel() for p in model.parameters()) >= _LARGE else None
+    full = lambda layer: _full(layer.weight, layer.bias, rows, loop)
     blocks = [(b, full(b.attn.qkv), full(b.attn.out), full(b.feed.up), full(b.feed.down)) for b in model.stack.blocks]
-    score = _full(model.embed.token.weight, None, rows)
+    score = _full(model.embed.token.weight, None, rows, loop)
     def gather(attn, qkv, out, cache, x):
         q, k, v = attn.split(qkv(x))
         start = cache.length

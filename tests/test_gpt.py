@@ -116,6 +116,7 @@ def test_cached_text_is_uncached_text_past_the_length(rotary):
 def test_what_is_laid_out_for_few_tokens_is_the_model(more, rows, numba, monkeypatch):
     if numba: pytest.importorskip('numba')
     else: monkeypatch.setattr(gpt, '_one_row', lambda: None)
+    monkeypatch.setattr(gpt, '_LARGE', 0)
     model, x = make(**more), tokens(rows, 13)
     go_on, cache = gpt._few_tokens(model, rows), model.new_cache()
     with torch.inference_mode():
