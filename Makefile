@@ -52,7 +52,7 @@ endef
 .venv/test: .venv/press
 	@echo 'installing what models and tests need (torch: minutes where the network is slow)'
 	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[test]'
-	@$(PIP) install -q -c constraints.txt accelerate  # by itself: among the others, pip's search for versions does not end
+	@$(PIP) install -q -c constraints.txt accelerate
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(PIP) uninstall -q -y torchvision
 	@touch $@
 
