@@ -2,6 +2,7 @@
 import argparse
 import tempfile
 import time
+from itertools import count
 
 import torch
 from transformers import BertForPreTraining
@@ -32,10 +33,9 @@ def trainer(model, answer, max_len, bs, half):
     "A function that makes one training step and gives its loss; the data are the same for all."
     model.train()
     opt = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    draw, i = torch.Generator().manual_seed(0), 0
+    draw, seeds = torch.Generator().manual_seed(0), count()
     def step():
-        nonlocal i
-        torch.manual_seed(i := i + 1)
+        torch.manual_seed(next(seeds))
         start = torch.randint(5, N_TOKENS, (bs, 1), generator=draw)
         x = 5 + (start + 17*torch.arange(max_len)) % (N_TOKENS - 5)  # a hidden word follows from its neighbours: something to learn
         x, places, answers = (t.to(pick_device()) for t in hide(x, N_TOKENS))

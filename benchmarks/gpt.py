@@ -28,7 +28,7 @@ def pair(size):
 def wait():
     if torch.cuda.is_available(): torch.cuda.synchronize()
 
-def trainer(model, logits, max_len, bs, half=False):
+def trainer(model, logits, max_len, bs, half):
     "A function that makes one training step and gives its loss; the data are the same for all."
     model.train()
     opt = torch.optim.AdamW(model.parameters(), lr=1e-3)

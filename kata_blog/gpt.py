@@ -329,7 +329,7 @@ def to_hf(
     return Path(folder)
 
 # %% ../nbs/posts/07_gpt.ipynb #0709aa34
-_LARGE = 2_000_000  # weights from which the second that the compiler takes is soon won back
+_LARGE = 2_000_000  # weights from which another layout is worth its start
 
 @lru_cache
 def _one_row():
@@ -343,26 +343,28 @@ def _one_row():
             y[i] = total + b[i]
     return numba.njit(fastmath=True, nogil=True)(multiply)
 
-def _full(w, b, rows, loop):
-    "A full layer as a function of so few rows, without gradients; by the compiled `loop` where there is one."
+def _full(w, b, rows):
+    "A full layer as a function without gradients, its weights laid out for so few rows; 0: left as they are."
     w, b, ops = w.detach(), w.new_zeros(len(w)) if b is None else b.detach(), torch.ops.mkldnn
-    held = w.numpy(), b.numpy()
+    def plain(x): return F.linear(x, w, b)
     def one(x):
-        if x.numel() != w.shape[1]: return F.linear(x, w, b)  # the text to go on from
+        if x.numel() != w.shape[1]: return plain(x)  # the text to go on from
         y = x.new_empty(*x.shape[:-1], len(w))
         loop(*held, x.numpy().reshape(-1), y.numpy().reshape(-1))
         return y
-    if loop: return one
-    if not hasattr(ops, '_linear_pointwise'): return lambda x: F.linear(x, w, b)  # torch without oneDNN
-    packed = ops._reorder_linear_weight(w, max(1, rows))
+    if rows == 1 and (loop := _one_row()):
+        held = w.numpy(), b.numpy()
+        return one
+    if not rows or not hasattr(ops, '_linear_pointwise'): return plain  # torch may lack oneDNN
+    packed = ops._reorder_linear_weight(w, rows)
     return lambda x: ops._linear_pointwise(x, packed, b, 'none', [], '')
 
 def _few_tokens(model, rows):
     "A function of the tokens (rows, t) that follow a cache, one where it holds some, that gives the logits of the next: `GPT.forward` with less to read and to start."
-    loop = _one_row() if rows == 1 and sum(p.numel() for p in model.parameters()) >= _LARGE else None
-    full = lambda layer: _full(layer.weight, layer.bias, rows, loop)
+    if sum(p.numel() for p in model.parameters()) < _LARGE: rows = 0
+    full = lambda layer: _full(layer.weight, layer.bias, rows)
     blocks = [(b, full(b.attn.qkv), full(b.attn.out), full(b.feed.up), full(b.feed.down)) for b in model.stack.blocks]
-    score = _full(model.embed.token.weight, None, rows, loop)
+    score = _full(model.embed.token.weight, None, rows)
     def gather(attn, qkv, out, cache, x):
         q, k, v = attn.split(qkv(x))
         start = cache.length

@@ -416,7 +416,7 @@ def data_parallel(): # a callback for `fit_model`
         if n % team.num_processes: raise KataError(f'data_parallel: a batch of {n} rows for {team.num_processes} processes; take a bs that they divide')
         cb.learn.xb, cb.learn.yb = (tuple(t[team.process_index::team.num_processes] for t in part) for part in (cb.learn.xb, cb.learn.yb))
     def join(cb):
-        if cb.learn.training: cb.learn.loss = team.reduce(cb.learn.loss.detach().clone(), 'mean')  # for the curve; each goes back through its own
+        if cb.learn.training: cb.learn.loss = team.reduce(cb.learn.loss.detach(), 'mean')  # for the curve; each goes back through its own
     def end(cb): cb.learn.model = team.unwrap_model(cb.learn.model)
     return Callback(before_fit=begin, before_batch=take_share, after_loss=join, after_fit=end)
 

@@ -110,13 +110,12 @@ def test_cached_text_is_uncached_text_past_the_length(rotary):
     how = dict(top_p=0.9, seed=3)
     assert torch.equal(generate(model, x, 70, **how), generate(model, x, 70, cached=False, **how))
 
-@pytest.mark.parametrize('numba', [True, False])
-@pytest.mark.parametrize('rows', [1, 3])
+@pytest.mark.parametrize('rows, layout', [(1, 'plain'), (1, 'loop'), (1, 'packed'), (3, 'packed')])
 @pytest.mark.parametrize('more', [{}, dict(rotary=True), dict(norm='post', inner=40)])
-def test_what_is_laid_out_for_few_tokens_is_the_model(more, rows, numba, monkeypatch):
-    if numba: pytest.importorskip('numba')
-    else: monkeypatch.setattr(gpt, '_one_row', lambda: None)
-    monkeypatch.setattr(gpt, '_LARGE', 0)
+def test_what_is_laid_out_for_few_tokens_is_the_model(more, rows, layout, monkeypatch):
+    if layout == 'loop': pytest.importorskip('numba')
+    if layout == 'packed': monkeypatch.setattr(gpt, '_one_row', lambda: None)
+    if layout != 'plain': monkeypatch.setattr(gpt, '_LARGE', 0)
     model, x = make(**more), tokens(rows, 13)
     go_on, cache = gpt._few_tokens(model, rows), model.new_cache()
     with torch.inference_mode():
