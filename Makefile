@@ -51,7 +51,6 @@ endef
 # fastai asks for torchvision, which does not import beside every build of torch and then breaks others that try it.
 .venv/test: .venv/press
 	@echo 'installing what models and tests need (torch: minutes where the network is slow)'
-	@$(PIP) install -q -c constraints.txt pip  # an old one searches for versions without end
 	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[test]'
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(PIP) uninstall -q -y torchvision
 	@touch $@

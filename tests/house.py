@@ -283,8 +283,10 @@ def identity_stands_once(root):
 def _project(root): return tomllib.loads((root/'pyproject.toml').read_text(encoding='utf-8'))['project']
 
 def pins_cover_the_needs(root):
-    "Every need has one pinned version that meets it, but for Quarto, which fetches a program while it installs."
+    "Every need has one pinned version that meets it, but for Quarto, which fetches a program while it installs; the first release of our oldest Python takes each that is installed."
+    from importlib.metadata import PackageNotFoundError, metadata
     from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
     from packaging.utils import canonicalize_name as plain
     lines = [l.split('==') for l in (root/'constraints.txt').read_text().splitlines() if l and l[0] != '#']
     pins, project = {plain(l[0]): l[-1] for l in lines}, _project(root)
@@ -295,6 +297,11 @@ def pins_cover_the_needs(root):
         if plain(need.name) == plain(PACKAGE): continue
         if not (pin := pins.get(plain(need.name))): found.append(f'constraints.txt: {need.name} is not pinned')
         elif pin not in need.specifier: found.append(f'constraints.txt: {need.name}=={pin}; pyproject.toml needs {need.specifier}')
+    oldest = re.search(r'>=([\d.]+)', project['requires-python'])[1] + '.0'
+    for name, pin in pins.items():
+        try: about = metadata(name)
+        except PackageNotFoundError: continue
+        if about['Version'].split('+')[0] == pin and oldest not in SpecifierSet(about['Requires-Python'] or ''): found.append(f'constraints.txt: {name}=={pin} asks for Python {about["Requires-Python"]}; needed one that {oldest} can install')
     return found
 
 MEGA = 2**20

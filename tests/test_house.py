@@ -66,6 +66,7 @@ NOTEBOOKS = {
 
 FILES = {
     'pyproject.toml': '''[project]
+requires-python = ">=3.11"
 name = "kata_blog"
 version = "0.1"
 license = "Apache-2.0"
@@ -197,6 +198,8 @@ CASES = {
     'two homes': ('identity_stands_once', edit('pyproject.toml', '[project.opt', '[project.urls]\nHomepage = "https://example.org"\n[project.opt'), 'address'),
     'a need without a pin': ('pins_cover_the_needs', edit('constraints.txt', 'pyyaml==6.0\n', ''), 'PyYAML is not pinned'),
     'a pin that does not meet the need': ('pins_cover_the_needs', edit('pyproject.toml', 'torch>=2', 'torch>=3'), 'torch==2.13.0; pyproject.toml needs >=3'),
+    'a pin for newer Pythons alone': ('pins_cover_the_needs', lambda root: (edit('pyproject.toml', '>=3.11', '>=3.5')(root), edit('constraints.txt', 'torch==2.13.0', f'torch==2.13.0\npytest=={pytest.__version__}')(root)),
+        'needed one that 3.5.0 can install'),
     'a pin that leaves room': ('pins_cover_the_needs', edit('constraints.txt', 'torch==2.13.0', 'torch==2.13.0\npip>=20'), '`pip>=20` is no pin'),
     'weights that are a pickle': ('weights_are_small', write('kata_blog/weights/circles.pkl'), 'needed a .safetensors file'),
     'weights that are too big': ('weights_are_small', weights(circles=2.5), '2.5 MB; at most 2'),
