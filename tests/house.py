@@ -301,7 +301,8 @@ def pins_cover_the_needs(root):
     for name, pin in pins.items():
         try: about = metadata(name)
         except PackageNotFoundError: continue
-        if about['Version'].split('+')[0] == pin and oldest not in SpecifierSet(about['Requires-Python'] or ''): found.append(f'constraints.txt: {name}=={pin} asks for Python {about["Requires-Python"]}; needed one that {oldest} can install')
+        asked = about.get('Requires-Python') or ''  # some packages ask for none
+        if about['Version'].split('+')[0] == pin and oldest not in SpecifierSet(asked): found.append(f'constraints.txt: {name}=={pin} asks for Python {asked}; needed one that {oldest} can install')
     return found
 
 MEGA = 2**20
