@@ -106,6 +106,14 @@ def test_code_is_highlighted_with_lines_one_can_link_to(page):
     html = page(('def f(x):\n    return """\n```\n:::::\n````\n"""',), 'after')
     assert '<b>def</b>' in html and 'id="cb1"' in html and html.count('<pre') == 1 and '<p>after</p>' in html
 
+@pytest.mark.parametrize('short, name', dict(sh='bash', py='python', js='javascript', yml='yaml', md='markdown').items())
+def test_a_short_name_of_a_language_is_its_name(page, short, name): assert page(f'```{short}\n# x\n```') == page(f'```{name}\n# x\n```')
+
+@pytest.mark.parametrize('block', ['```text\na < "b" & c\n\n  d\n```', '- in a list\n\n  ```console\n  $ x\n  ```', '```{.text #own}\nx\n```', '```{.output .wide}\nx\n```'])
+def test_text_in_no_language_is_as_pandoc_writes_it(page, block):
+    import pypandoc
+    assert page(block).split() == pypandoc.convert_text(block, 'html5', 'markdown').split()
+
 def test_blocks_are_numbered_in_their_order(page):
     assert re.findall('id="(cb[^"]*)"', page('```python\na\n```', ('b',), '```r\nc\n```', ('d',))) == ['cb1', 'cb2', 'cb3', 'cb4']
 

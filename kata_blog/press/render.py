@@ -123,7 +123,10 @@ def print_pages(
         try: return _print_page(free, staged, page)
         except KataError as e: return e
         except Exception as e: return NoteError(f'{shown_path(page.source)}: {type(e).__name__}: {e}')
-    with ThreadPoolExecutor(free.count) as pool: found = list(pool.map(one, staged.pages))
+    with ThreadPoolExecutor(free.count) as pool:
+        found = pool.map(one, staged.pages)
+        _templates()  # what comes next gets ready while pandoc is at work
+        found = list(found)
     for page, result in zip(staged.pages, found):
         if isinstance(result, Exception): staged.problems.append(_as_problem(page, result))
     return [f for f in found if isinstance(f, Printed)]

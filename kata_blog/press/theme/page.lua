@@ -84,6 +84,18 @@ local function image(img)
   return img
 end
 
+-- Pandoc seeks a language that it does not know by this very name in every syntax it has, and unpacks them all for it: most of a second, once in each process.
+local LANGUAGES = {sh = 'bash', shell = 'bash', py = 'python', python3 = 'python', js = 'javascript', ts = 'typescript', yml = 'yaml', md = 'markdown', tex = 'latex'}
+local PLAIN = {text = true, txt = true, plain = true, plaintext = true, console = true, output = true, none = true}
+local function code(block)
+  local class = block.classes[1]
+  if LANGUAGES[class] then block.classes[1] = LANGUAGES[class]
+  elseif PLAIN[class] and #block.classes == 1 and block.identifier == '' and #block.attributes == 0 then
+    return raw('<pre class="' .. class .. '"><code>' .. escape(block.text) .. '</code></pre>')
+  else return nil end
+  return block
+end
+
 local Counter = {}
 Counter.__index = Counter
 function Counter.new() return setmetatable({last = {}, label = {}}, Counter) end
@@ -255,6 +267,7 @@ local function convert(request)
     Table = function(t) return counter:table(t), false end,
     Para = function(p) return video(p) or counter:equation(p) end,
     Image = image,
+    CodeBlock = code,
     Math = function(m) return m.mathtype == 'DisplayMath' and pandoc.Span({m}, {class = 'math-display'}) or nil, false end})
   doc = doc:walk({Cite = function(c) return counter:reference(c, unresolved) end})
   if request.bibliography then doc = sources(doc, request, unresolved) end
