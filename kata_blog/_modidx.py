@@ -899,6 +899,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'kata_blog.press.goals._fault': ('press/goals.html#_fault', 'kata_blog/press/goals.py'),
                                        'kata_blog.press.goals._goal': ('press/goals.html#_goal', 'kata_blog/press/goals.py'),
                                        'kata_blog.press.goals._loaded': ('press/goals.html#_loaded', 'kata_blog/press/goals.py'),
+                                       'kata_blog.press.goals._parsed': ('press/goals.html#_parsed', 'kata_blog/press/goals.py'),
                                        'kata_blog.press.goals._record_day': ('press/goals.html#_record_day', 'kata_blog/press/goals.py'),
                                        'kata_blog.press.goals._regular': ('press/goals.html#_regular', 'kata_blog/press/goals.py'),
                                        'kata_blog.press.goals.answers': ('press/goals.html#answers', 'kata_blog/press/goals.py'),

@@ -53,6 +53,16 @@ def blog(sound, tmp_path, monkeypatch):
 def page(root, name): return (root/'_site'/name).read_text()
 def words(text): return re.sub(r'\s+', ' ', re.sub(r'<script.*?</script>|<[^>]+>', ' ', text, flags=re.DOTALL))
 
+def test_what_nothing_has_changed_is_not_read_again(blog, monkeypatch):
+    from kata_blog.press import map, reach, record, stale
+    build(blog)
+    made = []
+    for module, name in ((map, 'read_cells'), (reach, 'read_module'), (record, '_check'), (stale, '_facts')): monkeypatch.setattr(module, name, lambda *args, name=name, make=getattr(module, name): made.append(name) or make(*args))
+    note = blog/'nbs/posts/01_adding.ipynb'
+    note.write_text(note.read_text().replace('title: ', 'title: Slowly '))
+    build(blog)
+    assert set(made) <= {'_facts'}  # of the post itself
+
 def test_the_pages_are_printed_and_every_link_leads_somewhere(blog):
     built = build(blog)
     assert built.problems == [] and {'plan.html', 'reading.html', 'weeks/1.html', 'weeks/2.html', 'reading/spikes2019.html'} <= set(built.pages)

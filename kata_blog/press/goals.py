@@ -7,7 +7,7 @@ __all__ = ['WAYS', 'Goal', 'read_goals', 'Known', 'read_known', 'Answer', 'goal_
            'Proof', 'proofs', 'plan_problems', 'course_problems']
 
 # %% ../../nbs/press/06_goals.ipynb #238bda80
-import datetime as dt, re
+import datetime as dt, functools, re
 from dataclasses import dataclass, field
 from pathlib import Path
 import yaml
@@ -17,7 +17,7 @@ from .map import order_problems
 from .note import page_stem, post_paths, read_note
 from .plan import COLUMNS, Item, Plan, PlanError, read_plan, shown
 from .reading import note_problems, read_readings, reading_state
-from .record import published, read_records
+from .record import published, read_records, records_of
 from .stale import ask_git, status
 from .week import paint
 
@@ -35,9 +35,12 @@ class Goal:
     met: dict    # a way to what meets it, such as {'post': 'bert'}; all are needed
     where: str   # how to name it in an error
 
+@functools.cache
+def _parsed(text): return yaml.safe_load(text)  # a build asks three times
+
 def _loaded(path):
     "What the file says, as YAML has it."
-    try: found = yaml.safe_load(path.read_text(encoding='utf-8')) if path.is_file() else {}
+    try: found = _parsed(path.read_text(encoding='utf-8')) if path.is_file() else {}
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         mark = getattr(e, 'problem_mark', None)
         raise KataError(f'{shown(path)}{f", line {mark.line + 1}" if mark else ""}: found no YAML ({getattr(e, "problem", None) or e}); needed lines of the form `week 1:`; put quotes around words that hold a colon') from None
@@ -87,14 +90,16 @@ class Known:
 def read_known(
     root:str|Path, # the project
     first_monday=None, # Monday of week 1; None takes the Monday of the plan's first day
+    library=None, # the project's `Library`; None reads it
+    records:dict|None=None, # page stem of each post to its records; None reads them
 )->Known: # what there is
     "Look up everything that a goal may name."
-    root, paths = Path(root), {page_stem(p): p for p in post_paths(root)}
-    shown_records = {stem: published(read_records(p)) for stem, p in paths.items()}
+    root = Path(root)
+    shown_records = {stem: published(r) for stem, r in (records_of(root) if records is None else records).items()}
     try: plan = read_plan(root/'nbs'/'plan.csv', first_monday)
     except PlanError: plan = None  # `plan_problems` says why
     modules = {'.'.join(p.relative_to(root/'kata_blog').with_suffix('').parts) for p in (root/'kata_blog').rglob('*.py')}
-    return Known(root, {page_stem(s.name): s for s in status(root)}, read_goals(root)[1], {stem: [*r['metrics']] for stem, r in shown_records.items() if r}, modules, read_readings(root), plan)
+    return Known(root, {page_stem(s.name): s for s in status(root, library=library)}, read_goals(root)[1], {stem: [*r['metrics']] for stem, r in shown_records.items() if r}, modules, read_readings(root), plan)
 
 def _fault(way, name, known):
     "Why a goal cannot be met by this name; empty where it can."

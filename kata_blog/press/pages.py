@@ -77,17 +77,17 @@ def _weeks_of(goals, planned):
             if way in ('post', 'metric', 'module') and name.split('.')[0] in planned: found.setdefault(name.split('.')[0], g.week or None)
     return {name: found.get(name) for name in planned}
 
-def _goals(course, monday):
+def _goals(course, monday, library):
     if not (course.root/'nbs'/'goals.yml').is_file(): return
-    known = read_known(course.root, monday)
+    known = read_known(course.root, monday, library, course.records)
     course.answers = answers(course.root, known)
     course.planned = _weeks_of([a.goal for a in course.answers], known.planned)
 
-def _plan(course, monday):
+def _plan(course, monday, _):
     path = course.root/'nbs'/'plan.csv'
     course.plan = read_plan(path, monday) if path.is_file() else None
 
-def _readings(course, monday): course.readings = read_readings(course.root)
+def _readings(course, *_): course.readings = read_readings(course.root)
 
 def read_course(
     root:str|Path, # the project
@@ -101,7 +101,7 @@ def read_course(
     posts = [n for p, n in sorted(notes.items()) if p.parent == PurePosixPath('posts')]
     course = Course(Path(root), settings.parts, notes, set(shown), records, map_posts(root, posts, library), title=f'{settings.title}: plan' if settings.title else 'Plan', comments=bool(settings.giscus))
     for what, read in dict(plan=_plan, readings=_readings, goals=_goals).items():
-        try: read(course, settings.first_monday)
+        try: read(course, settings.first_monday, library)
         except PlanError as e: course.faults[what] = list(e.faults)
         except KataError as e: course.faults[what] = str(e).split('\n')
     return course

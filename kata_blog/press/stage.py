@@ -20,7 +20,7 @@ from .listing import Item, archive_markdown, category_pages, day, kata_of, order
 from .claims import Problem, Term, bind, check_claims, metrics_of, prose_only, shown_path
 from .map import verbatim
 from .note import Note, note_paths, page_stem, profiles, read_note
-from .record import outputs_hash, published, read_records
+from .record import RecordError, outputs_hash, published, read_records, record_path
 from .settings import Settings, read_settings, site_config
 from .share import badges_markdown, cite_markdown, cover, first_figure
 from .reach import Facts, Library
@@ -460,13 +460,17 @@ def _why_not(note, record, is_post):
     if why := withheld(note.front, _today(), shown_path(note.path)): return why
     if is_post and note.raw and record is None: return f'no passed record of a published run; run it: kata run {note.stem}'
 
-def _records(notes, problems):
+def _records(notes, problems, cache, hashes):
     "Page stem to the records of each post, newest first."
     found = {}
     for path, note in notes.items():
         if path.parent != PurePosixPath('posts'): continue
-        try: found[note.stem] = read_records(note.path)
-        except KataError as e: problems.append(_problem(note.path.parent/'records'/f'{note.path.stem}.json', e))
+        at = record_path(note.path)
+        def read():
+            content = hashes.of(at, RecordError)
+            return cache.get(key_of('records', at, content), lambda: read_records(note.path), lambda: hashes.of(at) == content)
+        try: found[note.stem] = read() if at.exists() or at.is_symlink() else []
+        except KataError as e: problems.append(_problem(at, e))
     return found
 
 def _names(notes, moved):
@@ -643,7 +647,7 @@ def stage(
     config, settings, is_blog = site_config(root), read_settings(root), (root/'settings.ini').is_file()
     cache, hashes, library = Cache(root/'.kata'/'cache'), Hashes(root), Library(root, Facts(root/'.kata'/'facts.json'))  # read once, for the map and for every key
     notes, keys = _read_all(root, config, problems, cache, hashes)
-    names, records = _names(notes, moved=base != root), _records(notes, problems)
+    names, records = _names(notes, moved=base != root), _records(notes, problems, cache, hashes)
     why = _withheld(notes, records, is_blog, problems)
     shown = [p for p in notes if not why[p]]
     course = read_course(root, settings, living(notes, problems), shown, records, library) if is_blog else None
@@ -663,6 +667,7 @@ def stage(
         if is_local(f) and (path := _resolve(f, PurePosixPath())) and os.path.isfile(base/path): files[path] = base/path
     files[PurePosixPath('_quarto.yml')] = _yaml(config)
     sync(files | covers, out, hashes)
+    library.kept.save()
     return Staged(out, config, settings, pages, problems, [(notes[p].name, w) for p, w in why.items() if w], behind, covers, charts, cache, hashes, {p: f for p, f in files.items() if isinstance(f, Path)})
 
 def read_front(

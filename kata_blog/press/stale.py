@@ -230,17 +230,17 @@ def status(
     *,
     why:bool=False, # whether to say how each post reaches what changed; asks git
     env:bool=False, # whether to say what differs between the records and this machine
+    library:Library|None=None, # the project's modules; None reads them
 )->list: # a `Status` for each post, in their order
     "What is known of each post's results; a post that cannot be read does not hide the others."
-    kept = Facts(Path(root)/'.kata'/'facts.json')
-    library = Library(root, kept)
+    library = library or Library(root, Facts(Path(root)/'.kata'/'facts.json'))
     def one(path):
         try:
-            facts, newest, shown = _read(path, kept)
+            facts, newest, shown = _read(path, library.kept)
             word, reasons = _judge(facts, newest, shown, library)
             return Status(word, path.stem, _short(reasons), reasons, _chains(path, facts, shown, library) if why and word == 'stale' else [],
                           library.wholes(facts) if why else [], differs(shown) if env and shown else [])
         except KataError as e: return Status('failed', path.stem, str(e), [str(e)])
     found = [one(p) for p in post_paths(root) if p.suffix == '.ipynb']
-    kept.save()
+    library.kept.save()
     return found
