@@ -1493,6 +1493,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'kata_blog.press.render._feed': ('press/render.html#_feed', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._feeds': ('press/render.html#_feeds', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._feeds_of': ('press/render.html#_feeds_of', 'kata_blog/press/render.py'),
+                                        'kata_blog.press.render._from': ('press/render.html#_from', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._giscus': ('press/render.html#_giscus', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._has_feed': ('press/render.html#_has_feed', 'kata_blog/press/render.py'),
                                         'kata_blog.press.render._head': ('press/render.html#_head', 'kata_blog/press/render.py'),

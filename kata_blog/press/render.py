@@ -153,7 +153,10 @@ def _local_target(value, page):
     folder = PurePosixPath() if name.startswith('/') else page.path.parent
     return PurePosixPath(os.path.normpath(folder/name.lstrip('/'))), end
 
-def _relative(path, page): return urllib.parse.quote(os.path.relpath(str(path), str(page.path.parent)))
+@functools.cache
+def _from(folder, path): return os.path.relpath(path, folder)  # asked for each page of each listing
+
+def _relative(path, page): return urllib.parse.quote(_from(str(page.path.parent), str(path)))
 
 class Finisher:
     "What every page's HTML is held against: the pages and files of the site."
@@ -279,7 +282,7 @@ def _chosen(listing, page, printed):
     "The pages that a listing asks for: folders, files or patterns, relative to its page."
     wanted = _list(listing.get('contents')) or ['*']
     def matches(other):
-        name = os.path.relpath(str(other.page.path), str(page.path.parent))
+        name = _from(str(page.path.parent), str(other.page.path))
         return any(fnmatch.fnmatch(name, w if re.search(r'[*?]|\.\w+$', w) else f'{w.strip("/")}/*') for w in wanted)
     return [p for p in printed if p.page is not page and matches(p)]
 

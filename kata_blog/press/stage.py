@@ -674,4 +674,4 @@ def read_front(
     text:str, # a Markdown file's text
 )->dict: # its front matter
     "Front matter of a text that we wrote ourselves."
-    return yaml.safe_load(text.split('---\n')[1])
+    return yaml.load(text.split('---\n')[1], getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
