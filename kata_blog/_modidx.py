@@ -110,6 +110,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'kata_blog.bert.make_tokenizer': ('posts/bert.html#make_tokenizer', 'kata_blog/bert.py'),
                                 'kata_blog.bert.masked_loss': ('posts/bert.html#masked_loss', 'kata_blog/bert.py'),
                                 'kata_blog.bert.named': ('posts/bert.html#named', 'kata_blog/bert.py'),
+                                'kata_blog.bert.optimiser': ('posts/bert.html#optimiser', 'kata_blog/bert.py'),
                                 'kata_blog.bert.pair_up': ('posts/bert.html#pair_up', 'kata_blog/bert.py'),
                                 'kata_blog.bert.paired': ('posts/bert.html#paired', 'kata_blog/bert.py'),
                                 'kata_blog.bert.pieces': ('posts/bert.html#pieces', 'kata_blog/bert.py'),

@@ -6,8 +6,8 @@
 __all__ = ['PAD', 'UNK', 'CLS', 'SEP', 'MASK', 'SPECIAL', 'load_reviews', 'load_phrases', 'held_out', 'load_manual',
            'make_tokenizer', 'learn_vocab', 'read_vocab', 'encode', 'Corpus', 'tokenise', 'Bert', 'Pretraining',
            'spell', 'Classifier', 'hide', 'pair_up', 'Body', 'Task', 'windows', 'pieces', 'masked_loss', 'both_losses',
-           'named', 'paired', 'build', 'exercises', 'pretrain', 'ByLength', 'trim', 'texts_of', 'labelled', 'classify',
-           'judge', 'begin', 'finetune', 'hf_names', 'from_hf', 'to_hf']
+           'named', 'paired', 'build', 'optimiser', 'exercises', 'pretrain', 'ByLength', 'trim', 'texts_of', 'labelled',
+           'classify', 'judge', 'begin', 'finetune', 'hf_names', 'from_hf', 'to_hf']
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0004
 import json
@@ -314,6 +314,7 @@ class Body:
     part:float=0.15 # of the words is to be named
     bs:int=64 # texts in a batch
     lr:float=1e-3 # the highest rate
+    word_lr:float|None=None # that of the words' vectors; None: the same
     seed:int=0 # of the weights and the order
 
 @dataclass(frozen=True)
@@ -325,6 +326,7 @@ class Task:
     epochs:int=2 # how often each text is seen
     bs:int=64 # texts in a batch
     lr:float=5e-4 # the highest rate
+    word_lr:float|None=None # that of the words' vectors; None: the same
     n_texts:int|None=None # to learn from; None: all
     pool:str='mean' # see `Classifier`
     cover:float=0. # part of the words that is hidden while learning
@@ -395,6 +397,17 @@ def build(
     "The network of a config before training."
     return Bert(n_tokens, body.width, body.heads, body.depth, body.max_len)
 
+def optimiser(
+    model:Classifier|Pretraining, # to be trained
+    config:Body|Task, # its `lr` and `word_lr` are used
+)->tuple[torch.optim.AdamW, dict]: # and the schedule of its rates: up for a tenth of the training, then down
+    "AdamW; the words' vectors can have a rate of their own, for each of them is met in few batches."
+    words = model.bert.embed.token.weight
+    rates = [config.lr, config.word_lr or config.lr]
+    groups = [[p for p in model.parameters() if p.requires_grad and p is not words], [words] if words.requires_grad else []]
+    groups = [dict(params=params, lr=rate) for params, rate in zip(groups, rates) if params]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True), {'lr': triangle([g['lr'] for g in groups], warmup=0.1)}
+
 def exercises(
     body:Body, # its `corpus`, `max_len`, `n_windows`, `part` and `pairs` are used
 )->tuple[Tensor, object]: # windows (n, size), the first 1,000 to be held out, and a function that makes a batch of them an exercise
@@ -416,8 +429,8 @@ def pretrain(
     x, exercise = exercises(body)
     train, valid = (Batches(part, torch.zeros(len(part)), bs=body.bs, shuffle=shuffle, seed=body.seed, transform=exercise) for part, shuffle in ((x[1000:], True), (x[:1000], False)))
     model = place(Pretraining(build(body, len(once(tokenise, body.corpus).value['vocab']))))
-    opt = torch.optim.AdamW(model.parameters(), lr=body.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    curve = fit_model(model, train, opt, body.epochs, both_losses if body.pairs else masked_loss, {'lr': triangle(body.lr, warmup=0.1)}, valid, (named, paired))
+    opt, schedule = optimiser(model, body)
+    curve = fit_model(model, train, opt, body.epochs, both_losses if body.pairs else masked_loss, schedule, valid, (named, paired))
     return {'weights': model.state_dict(), 'curve': curve}
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0016
@@ -502,8 +515,8 @@ def finetune(
         tokens, y = trim(tokens, y)
         return torch.where((torch.rand(tokens.shape, device=tokens.device) < task.cover) & (tokens > MASK), MASK, tokens), y
     train = ByLength(x, y[owner], bs=task.bs, shuffle=True, seed=task.seed, transform=cover)
-    opt = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=task.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    curve = fit_model(model, train, opt, task.epochs, schedule={'lr': triangle(task.lr, warmup=0.1)})
+    opt, schedule = optimiser(model, task)
+    curve = fit_model(model, train, opt, task.epochs, schedule=schedule)
     valid, test = (labelled(task, split) for split in ('valid', 'test'))
     return {'logits': classify(model, *test[:2]), 'valid': accuracy(classify(model, *valid[:2]), valid[2]).item(), 'weights': model.state_dict(), 'curve': curve}
 
