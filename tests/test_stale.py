@@ -284,10 +284,55 @@ KEY = ['a95672fc12b3c685', 'ebb4162c16da9c04', 'b0ab8eb213a2fd49'], {
 
 def test_the_key_is_the_same_wherever_it_is_made(kept):
     cells, code = KEY
-    assert post_key(read_note(kept/POST), kept, 'cpu') == dict(form=2, cells=cells, code=code, parameters={'n': 10, 'ways': ['a', 'b']}, data={})
+    assert post_key(read_note(kept/POST), kept, 'cpu') == dict(form=2, cells=cells, code=code, parameters={'n': 10, 'ways': ['a', 'b']}, data={}, weights={})
 
 @pytest.mark.parametrize('value', ['{"b", "a"}', '(1, 2)', 'b"x"', '{1: "a"}', '1j', 'None', 'float', '-1', '[{"a": (1,)}]'])
 def test_any_parameter_has_a_place_in_the_key(tmp_path, value):
     if value == 'float': value = '1e-3'
     key = post_key(write_post(tmp_path, [f'#| parameters\nn = {value}']), tmp_path, 'full')
     assert json.loads(json.dumps(key)) == key
+
+# --- trained models of other posts
+
+def write_model(root, name, numbers=b'1234', run='first', tensor='a'):
+    head = json.dumps({'__metadata__': {'record': run}, tensor: {'dtype': 'U8', 'shape': [len(numbers)], 'data_offsets': [0, len(numbers)]}}).encode()
+    (root/'kata_blog'/'weights').mkdir(exist_ok=True)
+    (root/'kata_blog'/'weights'/f'{name}.safetensors').write_bytes(len(head).to_bytes(8, 'little') + head + numbers)
+
+LOADS = ['#| default_exp hearing', '#| parameters\nn = 1', 'from kata_blog.train import load_weights\nnet = [load_weights(None, name) for name in ("ear", "hearing")]']
+
+@pytest.fixture
+def loading(tmp_path):
+    "A project whose post loads a model of another post, and one that it leaves itself."
+    (tmp_path/'kata_blog').mkdir()
+    for name, text in {'__init__': '', 'train': 'def load_weights(model, name): return name\ndef save_weights(model, name): pass\n', 'hearing': ''}.items(): (tmp_path/'kata_blog'/f'{name}.py').write_text(text)
+    for name in ('ear', 'hearing', 'eye'): write_model(tmp_path, name)
+    record = run_and_keep(tmp_path, write_post(tmp_path, LOADS, '02_hearing'), 'cpu')
+    assert record['ended'] == 'passed' and [*record['key']['weights']] == ['ear'] and only(tmp_path) == ('fresh', '')
+    return tmp_path
+
+@pytest.mark.parametrize('change, why', [
+    (dict(name='ear', numbers=b'1235'), 'weights ear changed'), (dict(name='ear', tensor='b'), 'weights ear changed'), (dict(name='ear', run='second'), ''),
+    (dict(name='eye', numbers=b'5'), ''), (dict(name='hearing', numbers=b'5'), '')], ids=['other numbers', 'another name', 'the same by another run', 'not loaded', 'its own'])
+def test_a_model_that_a_post_loads_belongs_to_its_key(loading, change, why):
+    write_model(loading, **change)
+    assert only(loading) == ('stale' if why else 'fresh', why)
+
+def test_a_model_that_is_gone_or_damaged_is_a_reason(loading):
+    path = loading/'kata_blog/weights/ear.safetensors'
+    path.write_bytes(b'no model')
+    assert only(loading) == ('stale', 'weights ear changed')
+    path.unlink()
+    assert only(loading) == ('stale', 'weights ear removed')
+
+def test_a_record_from_before_models_were_kept_is_not_blamed(loading):
+    path = record_path(loading/'nbs/posts/02_hearing.ipynb')
+    (record,) = json.loads(path.read_text())
+    del record['key']['weights'], record['id']
+    path.write_text(json.dumps([record]))
+    write_model(loading, 'ear', b'1235')
+    assert only(loading) == ('fresh', '')
+
+def test_what_loads_no_model_does_not_depend_on_one_that_it_names(loading):
+    note = write_post(loading, ['#| parameters\nn = 1', '"ear"', 'from kata_blog.train import save_weights\nsave_weights(None, "ear")'], '03_naming')
+    assert post_key(note, loading, 'cpu')['weights'] == {}

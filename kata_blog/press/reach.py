@@ -433,6 +433,14 @@ def _split(node):
     module, _, name = node.partition(':')
     return module, name
 
+def _numbers_hash(path):
+    "The hash of a model's numbers, whichever run has left them; the run stands in the file's head."
+    data = read_bytes(path)
+    start = 8 + int.from_bytes(data[:8], 'little')
+    try: tensors = {name: about for name, about in json.loads(data[8:start]).items() if name != '__metadata__'}
+    except (ValueError, AttributeError): return text_hash(data)[:16]  # damaged: `load_weights` will say so
+    return text_hash(json.dumps(tensors, sort_keys=True).encode() + data[start:])[:16]
+
 class Library:
     "The project's modules as text, and what leads from one symbol to the next."
     def __init__(self,
@@ -442,7 +450,8 @@ class Library:
         base, self.kept = Path(root)/_OWN, kept or Facts()
         files = {'.'.join([_OWN, *p.relative_to(base).with_suffix('').parts]).removesuffix('.__init__'): p for p in sorted(base.rglob('*.py'))}
         self.files = {m: p for m, p in files.items() if not f'{m}.'.startswith((f'{_OWN}.press.', f'{_OWN}._modidx.'))}
-        self._facts, self._resolved, self._edges, self._closures, self._marks = {}, {}, {}, {}, {}
+        self.models = sorted((base/'weights').glob('*.safetensors'))
+        self._facts, self._resolved, self._edges, self._closures, self._marks, self._numbers = {}, {}, {}, {}, {}, {}
 
     def facts(self,
         module:str, # its full name
@@ -608,6 +617,16 @@ class Library:
         "The registered data sets among some nodes."
         found = ((name[6:-1], self.facts(module)['data'][name[6:-1]][0]) for module, name in map(_split, nodes) if name.startswith('<data '))
         return dict(sorted(found))
+
+    def weights(self,
+        nodes:set, # as `reached` gives them
+    )->dict: # name of a trained model to the hash of its numbers, sorted
+        "The trained models of the package that some nodes may load: one that is named where anything is loaded counts."
+        if f'{_OWN}.train:load_weights' not in nodes: return {}
+        used = [p for p in self.models if f"'{p.stem}'" in nodes]
+        for p in used:
+            if p not in self._numbers: self._numbers[p] = _numbers_hash(p)
+        return {p.stem: self._numbers[p] for p in used}
 
     def wholes(self,
         facts:dict, # what `read_cells` gives

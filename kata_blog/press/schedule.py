@@ -17,7 +17,7 @@ from .note import Note, parse_imports, read_note
 from .record import PUBLISHED, keep, published, read_records, unlike
 from .child import count_cores
 from .run import Needs, Progress, Run, needs, run_note
-from .stale import post_key
+from .stale import behind, post_key
 
 # %% ../../nbs/press/08_schedule.ipynb #c5891ef7
 def _named(tree, package):
@@ -287,7 +287,7 @@ def _only_one(name, run_dir):
 def _other_form(note, run, root):
     "What a test run did otherwise than the record of the same code; None where nothing, or where the code has moved on."
     record = published(read_records(note.path))
-    found = unlike(run, record) if record and record['key'] == post_key(note, root, record['profile']) else []
+    found = unlike(run, record) if record and not behind(note, root, record) else []
     return f'{note.name}: under {run.profile} it takes another way than its record: {"; ".join(found)}; all profiles run the same cells and report the same metrics' if found else None
 
 def _run_and_keep(job, root, runner, watch, limits):

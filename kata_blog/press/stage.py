@@ -584,9 +584,9 @@ def _stage_note(note, path, world, told, around):
     except KataError as e: faults.append(_problem(note.path, e))
     return page, text, wrong, faults + _undrawn(note) + [p for p in check_claims(note, records) if not p.warning]  # a number that no longer agrees fails the build
 
-def _world_key(pages, records, root, settings, library):
+def _world_key(pages, records, root, settings, library, hashes):
     "All beside a note that its staged form may depend on."
-    return key_of(root, os.getcwd(), settings.repository, known_libraries(), sorted((str(p), str(name)) for p, name in pages.items()), records, *(read_bytes(p) for p in library.files.values()))
+    return key_of(root, os.getcwd(), settings.repository, known_libraries(), sorted((str(p), str(name)) for p, name in pages.items()), records, [hashes.of(p) for p in library.models], *(read_bytes(p) for p in library.files.values()))
 
 def _staged_once(note, path, world, told, around, key, cache):
     "What is known of a staged note: `_stage_note`'s answer with a `Later` for the text, the hash of its first figure, the files it wants."
@@ -597,12 +597,12 @@ def _staged_once(note, path, world, told, around, key, cache):
     page, text, *rest = cache.get(key, make)
     return page, Later(text, lambda: now()[1]), *rest
 
-def _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library):
+def _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library, hashes):
     pages, files, behind, covers, wanted = [], {}, {}, {}, {}
     items = {p: _item(notes[p], names[p]) for p in shown if p.parent == PurePosixPath('posts')}
     is_shown = set(shown)
     in_order, world = ordered(list(items.values())), ({p: name if p in is_shown else None for p, name in names.items()}, records, root, settings, library)
-    known = _world_key(*world)
+    known = _world_key(*world, hashes)
     for path in shown:
         note, told = notes[path], _told(course, path)
         around = _around(note, items[path], in_order, root, settings) if path in items else dict(more=_comments(settings, note.front)) if course and course.takes_comments(path) else {}
@@ -652,7 +652,7 @@ def stage(
     shown = [p for p in notes if not why[p]]
     course = read_course(root, settings, living(notes, problems), shown, records, library) if is_blog else None
     if course: notes, problems = filled(course), problems + course_faults(course)
-    pages, files, behind, covers, wanted = _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library)
+    pages, files, behind, covers, wanted = _stage_notes(notes, keys, names, shown, records, root, settings, problems, cache, course, library, hashes)
     if is_blog:
         covers[SITE_COVER] = later(cache, key_of('cover', settings.title, settings.description), lambda: cover(settings.description or settings.title, settings.title))
         files |= (extra := made_files(course))

@@ -33,7 +33,7 @@ def _facts(note):
     "What a post's key needs of the post itself."
     cells = _acting(note)
     return dict(cells=[[c.index, code_hash(c.code)[:16]] for c in cells], outputs=outputs_hash(note.raw),
-                profiles={p: _plain(_parameters(note, p)) for p in profiles(note)}, **read_cells({c.index: c.code for c in cells}))
+                profiles={p: _plain(_parameters(note, p)) for p in profiles(note)}, own=note.module, **read_cells({c.index: c.code for c in cells}))
 
 def _parameters(note, profile):
     try: return parameters(note, profile)
@@ -50,14 +50,15 @@ def _key(facts, profile, library):
     values = facts['profiles'][profile]
     if isinstance(values, str): raise NoteError(values)
     nodes = library.reached(_refs(facts, profile))
-    return dict(form=_FORM, cells=[h for _, h in facts['cells']], code=library.hashes(nodes), parameters=values, data=library.versions(nodes))
+    weights = {name: numbers for name, numbers in library.weights(nodes).items() if name != facts['own']}  # its own are what comes out of it
+    return dict(form=_FORM, cells=[h for _, h in facts['cells']], code=library.hashes(nodes), parameters=values, data=library.versions(nodes), weights=weights)
 
 def post_key(
     note:Note, # a parsed post
     root:str|Path, # the project
     profile:str, # the profile whose parameters count
     library:Library|None=None, # the project's modules; None reads them
-)->dict: # form, cells, code, parameters, data
+)->dict: # form, cells, code, parameters, data, weights
     "What a post's results depend on, by committed text alone."
     if profile not in profiles(note): parameters(note, profile)
     return _key(_facts(note), profile, library or Library(root))
@@ -85,9 +86,10 @@ def differences(
     places:list, # index in the notebook of each of the new key's cells
 )->list: # reasons, such as `cell 7 changed`, `train.fit_model changed`, `parameter epochs 10 -> 12`
     "Why results under the old key are not those of the new one; empty where they are."
-    if old.get('form') != new['form'] or any(type(old.get(part)) is not type(new[part]) for part in new): return ['recorded with a key of another form']
+    if old.get('form') != new['form'] or any(type(old.get(part)) is not type(new[part]) for part in new if part in old or part != 'weights'): return ['recorded with a key of another form']
     return (_cell_changes(old['cells'], new['cells'], places) + _changes(old['code'], new['code'])
-            + _changes(old['data'], new['data'], 'data ', str) + _changes(old['parameters'], new['parameters'], 'parameter ', repr))
+            + _changes(old['data'], new['data'], 'data ', str) + _changes(old['parameters'], new['parameters'], 'parameter ', repr)
+            + (_changes(old['weights'], new['weights'], 'weights ') if 'weights' in old else []))  # of records from before they were kept nothing is known
 
 # %% ../../nbs/press/03_stale.ipynb #0d97efee
 def ask_git(
