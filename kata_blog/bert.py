@@ -367,7 +367,8 @@ def masked_loss(
     y:Tensor, # (b, m + 1), the hidden words, and whether the second text follows
 )->Tensor: # a mean over the words
     "Cross-entropy of the first exercise."
-    return F.cross_entropy(pred[0].flatten(0, 1), y[:, :-1].flatten())
+    words = y[:, :-1].flatten()
+    return F.cross_entropy(pred[0].flatten(0, 1), words, reduction='sum')/len(words)  # a mean made beside the logits would pin their memory for as long as the curve keeps it
 
 def both_losses(
     pred:tuple, # from `Pretraining`
