@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from kata_blog.bert import (CLS, MASK, PAD, SEP, SPECIAL, Bert, Body, ByLength, Classifier, Corpus, Pretraining, Task, both_losses, build, classify, encode, finetune,
-    from_hf, held_out, hf_names, hide, judge, labelled, learn_vocab, load_manual, load_phrases, load_reviews, make_tokenizer, masked_loss, named, pair_up, paired, pieces,
+    from_hf, held_out, hf_names, hide, judge, labelled, learn_vocab, load_manual, load_phrases, load_reviews, make_tokenizer, masked_loss, named, optimiser, pair_up, paired, pieces,
     pretrain, read_vocab, spell, texts_of, to_hf, tokenise, trim, windows)
 from kata_blog.core import DataError, KataError, ShapeError
 
@@ -218,6 +218,21 @@ def test_pretraining_learns_and_a_classifier_is_built_on_it():
     frozen = finetune(Task('manual', tiny, epochs=1, frozen=True))['weights']
     start = pretrain(tiny)['weights']
     assert all(torch.equal(w, start[n]) for n, w in frozen.items() if n.startswith('bert.'))
+
+@pytest.mark.parametrize('word_lr, rates', [(None, [1e-3, 1e-3]), (0.1, [1e-3, 0.1])])
+def test_the_words_can_have_a_rate_of_their_own(word_lr, rates):
+    model = Classifier(Bert(30, 16, 2, 1, 12))
+    opt, schedule = optimiser(model, Task(lr=1e-3, word_lr=word_lr))
+    (*rest,), (words,) = (g['params'] for g in opt.param_groups)
+    assert words is model.bert.embed.token.weight and len(rest) + 1 == len([*model.parameters()]) and all(p is not words for p in rest)
+    assert [g['lr'] for g in opt.param_groups] == rates and schedule['lr'](0.1) == pytest.approx(rates)
+    model.bert.requires_grad_(False)
+    opt, schedule = optimiser(model, Task(lr=1e-3, word_lr=word_lr))
+    assert [g['lr'] for g in opt.param_groups] == [1e-3] and len(opt.param_groups[0]['params']) == 2 and schedule['lr'](0.1) == pytest.approx([1e-3])
+
+def test_the_loss_of_naming_is_a_mean_over_the_words():
+    logits, y = torch.randn(3, 4, 9), torch.randint(9, (3, 5))
+    assert torch.allclose(masked_loss((logits, None), y), torch.nn.functional.cross_entropy(logits.flatten(0, 1), y[:, :4].flatten()))
 
 def test_pretraining_reads_no_test(monkeypatch):
     import kata_blog.bert as module
