@@ -232,7 +232,7 @@ def test_the_words_can_have_a_rate_of_their_own(word_lr, rates):
 
 def test_the_loss_of_naming_is_a_mean_over_the_words():
     logits, y = torch.randn(3, 4, 9), torch.randint(9, (3, 5))
-    assert torch.allclose(masked_loss((logits, None), y), torch.nn.functional.cross_entropy(logits.flatten(0, 1), y[:, :4].flatten()))
+    assert torch.allclose(masked_loss((logits, None), y), F.cross_entropy(logits.flatten(0, 1), y[:, :4].flatten()))
 
 def test_pretraining_reads_no_test(monkeypatch):
     import kata_blog.bert as module

@@ -35,7 +35,7 @@ class Goal:
     met: dict    # a way to what meets it, such as {'post': 'bert'}; all are needed
     where: str   # how to name it in an error
 
-@functools.cache
+@functools.lru_cache(1)
 def _parsed(text): return yaml.safe_load(text)  # a build asks three times
 
 def _loaded(path):

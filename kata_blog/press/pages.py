@@ -11,7 +11,7 @@ __all__ = ['PLACES', 'Course', 'read_course', 'course_faults', 'notice', 'thing_
 # %% ../../nbs/press/06_pages.ipynb #427a812d
 import html, os, re
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from ..core import KataError
 from .calendar import calendar
@@ -83,11 +83,11 @@ def _goals(course, monday, library):
     course.answers = answers(course.root, known)
     course.planned = _weeks_of([a.goal for a in course.answers], known.planned)
 
-def _plan(course, monday, _):
+def _plan(course, monday):
     path = course.root/'nbs'/'plan.csv'
     course.plan = read_plan(path, monday) if path.is_file() else None
 
-def _readings(course, *_): course.readings = read_readings(course.root)
+def _readings(course, monday): course.readings = read_readings(course.root)
 
 def read_course(
     root:str|Path, # the project
@@ -100,8 +100,8 @@ def read_course(
     "Read all that the pages of the course are made from."
     posts = [n for p, n in sorted(notes.items()) if p.parent == PurePosixPath('posts')]
     course = Course(Path(root), settings.parts, notes, set(shown), records, map_posts(root, posts, library), title=f'{settings.title}: plan' if settings.title else 'Plan', comments=bool(settings.giscus))
-    for what, read in dict(plan=_plan, readings=_readings, goals=_goals).items():
-        try: read(course, settings.first_monday, library)
+    for what, read in dict(plan=_plan, readings=_readings, goals=partial(_goals, library=library)).items():
+        try: read(course, settings.first_monday)
         except PlanError as e: course.faults[what] = list(e.faults)
         except KataError as e: course.faults[what] = str(e).split('\n')
     return course

@@ -11,6 +11,7 @@ from collections import deque
 from pathlib import Path
 from ..core import KataError, normal_form, parse_code, text_hash, write_atomic
 from .files import read_bytes
+from .record import numbers_hash
 
 # %% ../../nbs/press/03_reach.ipynb #78ef30cb
 _OWN = 'kata_blog'
@@ -427,19 +428,12 @@ class Facts:
         body = json.dumps(dict(sorted(kept.items())))
         try: write_atomic(self.path, f'{_version()}\n{text_hash(body)}\n{body}')
         except OSError: pass
+        self._old = kept
 
 # %% ../../nbs/press/03_reach.ipynb #40e7c074
 def _split(node):
     module, _, name = node.partition(':')
     return module, name
-
-def _numbers_hash(path):
-    "The hash of a model's numbers, whichever run has left them; the run stands in the file's head."
-    data = read_bytes(path)
-    start = 8 + int.from_bytes(data[:8], 'little')
-    try: tensors = {name: about for name, about in json.loads(data[8:start]).items() if name != '__metadata__'}
-    except (ValueError, AttributeError): return text_hash(data)[:16]  # damaged: `load_weights` will say so
-    return text_hash(json.dumps(tensors, sort_keys=True).encode() + data[start:])[:16]
 
 class Library:
     "The project's modules as text, and what leads from one symbol to the next."
@@ -625,7 +619,7 @@ class Library:
         if f'{_OWN}.train:load_weights' not in nodes: return {}
         used = [p for p in self.models if f"'{p.stem}'" in nodes]
         for p in used:
-            if p not in self._numbers: self._numbers[p] = _numbers_hash(p)
+            if p not in self._numbers: self._numbers[p] = numbers_hash(read_bytes(p))
         return {p.stem: self._numbers[p] for p in used}
 
     def wholes(self,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PUBLISHED', 'RecordError', 'record_path', 'record_id', 'read_records', 'records_of', 'published', 'stored',
-           'outputs_hash', 'make_record', 'stamped', 'mend_records', 'keep', 'unlike']
+           'outputs_hash', 'make_record', 'numbers_hash', 'stamped', 'mend_records', 'keep', 'unlike']
 
 # %% ../../nbs/press/02_record.ipynb #7b148ab6
 import copy, json, subprocess
@@ -38,7 +38,7 @@ _MAYBE, _AMOUNT = (str, type(None)), (*NUMBER, type(None))
 _RECORD = _NEEDED | dict(
     id=str, cell=(int, type(None)), error=_MAYBE, started=str, seconds=NUMBER, peak_memory_mb=_AMOUNT, peak_gpu_mb=_AMOUNT, device={'name': _MAYBE, 'kind': str, 'cores': int},
     versions={...: str}, data=[dict(name=str, version=str, variant=_MAYBE)], parts=[dict(name=str, key=str, when=str, device=str, seconds=NUMBER, torch=str, segments=[dict(when=str, seconds=NUMBER, device=str, torch=str, steps=int)])], commit=_MAYBE, parameters=dict, figures=int, outputs=str, weights={...: str},
-    metrics={...: dict(value=NUMBER, n=_AMOUNT, sd=_AMOUNT)}, cells=[dict(id=str, index=int, seconds=NUMBER, peak_memory_mb=NUMBER)], key=dict(form=int, cells=[str], code=dict, parameters=dict, data=dict))
+    metrics={...: dict(value=NUMBER, n=_AMOUNT, sd=_AMOUNT)}, cells=[dict(id=str, index=int, seconds=NUMBER, peak_memory_mb=NUMBER)], key=dict(form=int, cells=[str], code=dict, parameters=dict, data=dict, weights=dict))
 
 def _fault(record):
     "What is wrong with the form of a record; empty where nothing is."
@@ -126,20 +126,34 @@ def make_record(
     return record
 
 # %% ../../nbs/press/02_record.ipynb #0c8626b8
+def _parted(data):
+    "A safetensors file's header, and the numbers behind it."
+    size = int.from_bytes(data[:8], 'little')
+    return json.loads(data[8:8 + size]), data[8 + size:]
+
+def numbers_hash(
+    data:bytes, # a safetensors file's content
+)->str: # 16 hexadecimal digits
+    "Hash of a model's numbers, whichever record they belong to."
+    try:
+        header, numbers = _parted(data)
+        header.pop('__metadata__', None)
+    except (ValueError, AttributeError, TypeError): return text_hash(data)[:16]  # damaged: `load_weights` says so
+    return text_hash(json.dumps(header, sort_keys=True).encode() + numbers)[:16]
+
 def stamped(
     data:bytes, # a safetensors file's content
     record:str, # a record's id
 )->bytes: # the same tensors; the file names the record
     "Weights with the id of the record that they belong to."
-    size = int.from_bytes(data[:8], 'little')
     try:
-        header = json.loads(data[8:8 + size])
+        header, numbers = _parted(data)
         about = header.setdefault('__metadata__', {})
         about['kata'] = json.dumps(json.loads(about.get('kata', '{}')) | {'record': record})
     except (ValueError, AttributeError, TypeError): raise RecordError('weights: no safetensors file of ours; write it with train.save_weights') from None
     text = json.dumps(header, separators=(',', ':')).encode()
     text += b' ' * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
-    return len(text).to_bytes(8, 'little') + text + data[8 + size:]
+    return len(text).to_bytes(8, 'little') + text + numbers
 
 # %% ../../nbs/press/02_record.ipynb #6bd10595
 def _dump(records):
