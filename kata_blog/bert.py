@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PAD', 'UNK', 'CLS', 'SEP', 'MASK', 'SPECIAL', 'load_reviews', 'load_phrases', 'held_out', 'load_manual',
            'make_tokenizer', 'learn_vocab', 'read_vocab', 'encode', 'Corpus', 'tokenise', 'Bert', 'Pretraining',
-           'spell', 'Classifier', 'hide', 'pair_up', 'Body', 'Task', 'windows', 'pieces', 'masked_loss', 'both_losses',
-           'named', 'paired', 'build', 'optimiser', 'exercises', 'pretrain', 'ByLength', 'trim', 'texts_of', 'labelled',
-           'classify', 'judge', 'begin', 'finetune', 'hf_names', 'from_hf', 'to_hf']
+           'spell', 'Classifier', 'hide', 'pair_up', 'Body', 'Task', 'windows', 'pieces', 'count_words', 'take_counts',
+           'masked_loss', 'both_losses', 'named', 'paired', 'build', 'optimiser', 'exercises', 'pretrain', 'ByLength',
+           'trim', 'texts_of', 'labelled', 'classify', 'judge', 'begin', 'finetune', 'hf_names', 'from_hf', 'to_hf']
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0004
 import json
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from .attention import Embed, Stack, key_mask
 from .core import DataError, KataError, ShapeError, unknown, write_atomic
 from .data import fetch
-from .train import Batches, accuracy, fit_model, once, place, predict_all, seed_all, triangle
+from .train import Batches, accuracy, fit_model, keep_random_state, once, place, predict_all, seed_all, triangle
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0010
 def _read(file): return file.read_text(encoding='utf-8').replace('<br />', ' ')
@@ -156,14 +156,13 @@ class Corpus:
     "What is read, and in which pieces."
     data:str='imdb' # or `manual`
     n_tokens:int=8000 # pieces of words
-    n_texts:int|None=None # of those that may be read; None: all
 
 def tokenise(
     corpus:Corpus, # its `data` without the test
 )->dict: # `vocab`, and `tokens` and `lengths` as `encode` gives them
     "Learn the pieces and cut the texts that may be learned from, in an order of their own."
     texts = [t for split in ('train', 'unsup') for t in _SETS[corpus.data](split)[0]]
-    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))[:corpus.n_texts]
+    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))
     texts = [texts[i] for i in order]
     vocab = learn_vocab(texts, corpus.n_tokens)
     tokens, lengths = encode(make_tokenizer(vocab), texts)
@@ -314,7 +313,7 @@ class Body:
     part:float=0.15 # of the words is to be named
     bs:int=64 # texts in a batch
     lr:float=1e-3 # the highest rate
-    word_lr:float|None=None # that of the words' vectors; None: the same
+    counted:bool=True # the words' vectors begin as those of `count_words`
     seed:int=0 # of the weights and the order
 
 @dataclass(frozen=True)
@@ -326,7 +325,6 @@ class Task:
     epochs:int=2 # how often each text is seen
     bs:int=64 # texts in a batch
     lr:float=5e-4 # the highest rate
-    word_lr:float|None=None # that of the words' vectors; None: the same
     n_texts:int|None=None # to learn from; None: all
     pool:str='mean' # see `Classifier`
     cover:float=0. # part of the words that is hidden while learning
@@ -360,6 +358,40 @@ def pieces(
     inside = torch.arange(x.shape[1] - 2) < n[:, None]
     x[:, 1:-1][inside] = tokens[(first[:, None] + torch.arange(x.shape[1] - 2))[inside]]
     return x.scatter_(1, n[:, None] + 1, SEP), owner
+
+# %% ../nbs/posts/04_bert.ipynb #b04e0019
+def _beside(tokens, lengths, n, reach=5):
+    "How often two pieces stand in one text, at most `reach` apart (n, n); a pair counts one over its distance."
+    text, table = torch.arange(len(lengths)).repeat_interleave(lengths), torch.zeros(n*n)
+    for k in range(1, reach + 1):
+        same = text[k:] == text[:-k]
+        table += torch.bincount((tokens[:-k]*n + tokens[k:])[same], minlength=n*n)/k
+    return table.view(n, n) + table.view(n, n).T
+
+def count_words(
+    corpus:Corpus, # what `tokenise` cuts
+)->dict: # `frequency` of each piece (n_tokens,), and `vectors` (n_tokens, 256 at most), the columns that say most first
+    "Vectors without training: positive pointwise mutual information, cut to its largest singular values (Levy and Goldberg 2014, sec. 4), with rare neighbours smoothed (Levy, Goldberg and Dagan 2015, sec. 3.2)."
+    read = once(tokenise, corpus).value
+    tokens, n = read['tokens'].long(), len(read['vocab'])
+    beside = _beside(tokens, read['lengths'], n)
+    word, neighbour = beside.sum(1, keepdim=True), beside.sum(0)**0.75
+    information = (beside/(word*(neighbour/neighbour.sum()))).log().nan_to_num(0.).clamp(min=0)
+    with keep_random_state():
+        torch.manual_seed(0)
+        left, values, _ = torch.svd_lowrank(information, min(256, n), niter=4)
+    return {'frequency': tokens.bincount(minlength=n)/len(tokens), 'vectors': left*values.sqrt()}
+
+@torch.no_grad()
+def take_counts(
+    model:'Classifier|Pretraining', # changed in place
+    corpus:Corpus, # with as many pieces as the model has
+)->None:
+    "Let the vectors of all words that came up begin as counted ones, their numbers 0.1 large in the mean, and what is named without a context begin as the words' frequency."
+    counts, words = once(count_words, corpus).value, model.bert.embed.token.weight
+    known, vectors = counts['frequency'] > 0, counts['vectors'][:, :words.shape[1]]
+    words[known, :vectors.shape[1]] = 0.1*vectors.shape[1]**0.5*F.normalize(vectors[known])
+    if isinstance(model, Pretraining): model.bias.copy_(counts['frequency'].clamp(min=1e-8).log())
 
 # %% ../nbs/posts/04_bert.ipynb #b04e0015
 def masked_loss(
@@ -400,14 +432,11 @@ def build(
 
 def optimiser(
     model:Classifier|Pretraining, # to be trained
-    config:Body|Task, # its `lr` and `word_lr` are used
-)->tuple[torch.optim.AdamW, dict]: # and the schedule of its rates: up for a tenth of the training, then down
-    "AdamW; the words' vectors can have a rate of their own, for each of them is met in few batches."
-    words = model.bert.embed.token.weight
-    rates = [config.lr, config.word_lr or config.lr]
-    groups = [[p for p in model.parameters() if p.requires_grad and p is not words], [words] if words.requires_grad else []]
-    groups = [dict(params=params, lr=rate) for params, rate in zip(groups, rates) if params]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True), {'lr': triangle([g['lr'] for g in groups], warmup=0.1)}
+    lr:float, # the highest rate
+)->tuple[torch.optim.AdamW, dict]: # and the schedule of its rate: up for a tenth of the training, then down
+    "AdamW on what is not frozen."
+    params = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.AdamW(params, lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True), {'lr': triangle(lr, warmup=0.1)}
 
 def exercises(
     body:Body, # its `corpus`, `max_len`, `n_windows`, `part` and `pairs` are used
@@ -429,8 +458,9 @@ def pretrain(
     seed_all(body.seed)
     x, exercise = exercises(body)
     train, valid = (Batches(part, torch.zeros(len(part)), bs=body.bs, shuffle=shuffle, seed=body.seed, transform=exercise) for part, shuffle in ((x[1000:], True), (x[:1000], False)))
-    model = place(Pretraining(build(body, len(once(tokenise, body.corpus).value['vocab']))))
-    opt, schedule = optimiser(model, body)
+    model = Pretraining(build(body, len(once(tokenise, body.corpus).value['vocab'])))
+    if body.counted: take_counts(model, body.corpus)
+    opt, schedule = optimiser(place(model), body.lr)
     curve = fit_model(model, train, opt, body.epochs, both_losses if body.pairs else masked_loss, schedule, valid, (named, paired))
     return {'weights': model.state_dict(), 'curve': curve}
 
@@ -497,10 +527,11 @@ def begin(
     task:Task, # its `body`, `frozen` and `first` are used
     vocab:list, # from `tokenise`
 )->Classifier: # on the device
-    "A classifier on the body that the task asks for: new, pretrained, or after another task, whose last layer it then takes over too."
+    "A classifier on the body that the task asks for: new, with counted vectors, pretrained, or after another task, whose last layer it then takes over too."
     model = Classifier(build(task.body, len(vocab)), vocab=vocab, pool=task.pool)
     if task.first: model.load_state_dict(once(finetune, task.first).value['weights'])
     elif task.body.n_windows: model.bert.load_state_dict({n[5:]: w for n, w in once(pretrain, task.body).value['weights'].items() if n.startswith('bert.')})
+    elif task.body.counted: take_counts(model, task.body.corpus)
     if task.frozen: model.bert.requires_grad_(False)
     return place(model)
 
@@ -516,7 +547,7 @@ def finetune(
         tokens, y = trim(tokens, y)
         return torch.where((torch.rand(tokens.shape, device=tokens.device) < task.cover) & (tokens > MASK), MASK, tokens), y
     train = ByLength(x, y[owner], bs=task.bs, shuffle=True, seed=task.seed, transform=cover)
-    opt, schedule = optimiser(model, task)
+    opt, schedule = optimiser(model, task.lr)
     curve = fit_model(model, train, opt, task.epochs, schedule=schedule)
     valid, test = (labelled(task, split) for split in ('valid', 'test'))
     return {'logits': classify(model, *test[:2]), 'valid': accuracy(classify(model, *valid[:2]), valid[2]).item(), 'weights': model.state_dict(), 'curve': curve}

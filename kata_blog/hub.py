@@ -32,7 +32,7 @@ _MODELS = {
     'classifier': Known('tells ten kinds of small pictures apart', 'picture', lambda m: m.ResNet(), lambda m, net, file, n: net(read_picture(file)[None]).softmax(1)[0], 'halve.2', _PICTURES),
     'sound': Known('tells spoken digits apart', 'sound', lambda m: m.MelNet(), lambda m, net, file, n: net(_read_second(file)[None]).softmax(1)[0], 'halve.2', _DIGITS),
     'attention': Known('writes dates as numbers', 'text', lambda m: m.Transformer(n_source=71, n_target=71, depth=1), lambda m, net, text, n: m.read_dates(net, [text])[0], 'encoder.blocks.0.feed.act'),
-    'bert': Known('tells praise of a film from blame', 'text', lambda m: m.Classifier(m.Bert(10_000, 64, 2, 2)), lambda m, net, text, n: m.judge(net, [text])[0], 'bert.stack.blocks.1.feed.act', ('bad', 'good')),
+    'bert': Known('tells praise of a film from blame', 'text', lambda m: m.Classifier(m.Bert(10_000, 64, 2, 2, 256)), lambda m, net, text, n: m.judge(net, [text])[0], 'bert.stack.blocks.1.feed.act', ('bad', 'good')),
     'sequences': Known('tells spoken digits apart, as a transformer', 'sound', lambda m: m.SequenceNet([''], m.torch.zeros(1, 3)), lambda m, net, file, n: net(net.listen(m.level(_read_second(file))[None, None])).softmax(1)[0], 'stack.blocks.1.feed.act', _DIGITS),
     'gpt': Known('goes on writing a play', 'text', lambda m: m.GPT(n_tokens=len(_LETTERS), max_len=128, rotary=True),
                  lambda m, net, text, n: ''.join(m.write(net, m.Chars(_LETTERS), text[-net.max_len:], 100*n, top_p=0.95)), 'stack.blocks.2.feed.act'),

@@ -2,14 +2,15 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from kata_blog.bert import (CLS, MASK, PAD, SEP, SPECIAL, Bert, Body, ByLength, Classifier, Corpus, Pretraining, Task, both_losses, build, classify, encode, finetune,
+from kata_blog.bert import (CLS, MASK, PAD, SEP, SPECIAL, Bert, Body, ByLength, Classifier, Corpus, Pretraining, Task, _beside, begin, both_losses, build, classify, count_words, encode, finetune,
     from_hf, held_out, hf_names, hide, judge, labelled, learn_vocab, load_manual, load_phrases, load_reviews, make_tokenizer, masked_loss, named, optimiser, pair_up, paired, pieces,
-    pretrain, read_vocab, spell, texts_of, to_hf, tokenise, trim, windows)
+    pretrain, read_vocab, spell, take_counts, texts_of, to_hf, tokenise, trim, windows)
 from kata_blog.core import DataError, KataError, ShapeError
 
 def close(a, b, atol=1e-5): torch.testing.assert_close(a, b, atol=atol, rtol=0)
@@ -219,16 +220,53 @@ def test_pretraining_learns_and_a_classifier_is_built_on_it():
     start = pretrain(tiny)['weights']
     assert all(torch.equal(w, start[n]) for n, w in frozen.items() if n.startswith('bert.'))
 
-@pytest.mark.parametrize('word_lr, rates', [(None, [1e-3, 1e-3]), (0.1, [1e-3, 0.1])])
-def test_the_words_can_have_a_rate_of_their_own(word_lr, rates):
+def test_counts_are_made_by_hand():
+    tokens, lengths = torch.tensor([1, 2, 1, 3, 2]), torch.tensor([3, 2])  # 1 2 1, and 3 2
+    wanted = torch.zeros(4, 4)
+    for a, b, n in ((1, 2, 2), (1, 1, 1), (2, 3, 1)): wanted[a, b] = wanted[b, a] = n  # 1 stands beside itself at a distance of two, seen from both
+    assert torch.equal(_beside(tokens, lengths, 4), wanted)
+    assert _beside(tokens, lengths, 4, reach=1)[1, 1] == 0
+
+def test_counted_vectors_factor_the_information_and_place_like_words_together(monkeypatch):
+    import kata_blog.bert as module
+    texts = [f'the {animal} {verb} here' for animal in ('cat', 'dog') for verb in ('eats', 'sleeps')]*30 + [f'we count {n} now' for n in ('two', 'three')]*30
+    monkeypatch.setitem(module._SETS, 'manual', lambda split: (texts, None))
+    monkeypatch.setenv('KATA_ONCE', 'off')
+    corpus = Corpus('manual', 200)
+    before = torch.get_rng_state()
+    counts, vocab = count_words(corpus), tokenise(corpus)['vocab']
+    assert torch.equal(torch.get_rng_state(), before)
+    assert counts['frequency'].sum() == pytest.approx(1) and counts['frequency'][vocab.index('the')] == pytest.approx(120*2/1440)
+    beside = _beside(tokenise(corpus)['tokens'].long(), tokenise(corpus)['lengths'], len(vocab)).double().numpy()
+    rare = beside.sum(0)**0.75/(beside.sum(0)**0.75).sum()
+    information = torch.tensor([[max(0, np.log(beside[i, j]/beside[i].sum()/rare[j])) if beside[i, j] else 0 for j in range(len(vocab))] for i in range(len(vocab))])
+    v = counts['vectors'].double()
+    torch.testing.assert_close(v @ v.T @ v @ v.T, information @ information.T, atol=1e-3, rtol=1e-3)
+    v = F.normalize(counts['vectors'])
+    near = lambda a, b: (v[vocab.index(a)] @ v[vocab.index(b)]).item()
+    assert near('cat', 'dog') > 0.9 > 0.3 > near('cat', 'two') and near('two', 'three') > 0.9
+    torch.manual_seed(1)
+    assert torch.allclose(count_words(corpus)['vectors'], counts['vectors'])  # whatever was drawn before
+
+def test_a_network_can_begin_with_counts():
+    model = Pretraining(build(tiny, 400))
+    before = model.bert.embed.token.weight.detach().clone()
+    take_counts(model, tiny.corpus)
+    counts, words = count_words(tiny.corpus), model.bert.embed.token.weight.detach()
+    known = counts['frequency'] > 0
+    assert 0 < (~known).sum() and torch.equal(words[~known], before[~known])  # what never came up stays as it was
+    assert words[known].square().mean(1).sqrt().allclose(torch.tensor(0.1)) and words.requires_grad is False and model.bert.embed.token.weight.requires_grad
+    assert model.bias[known].exp().sum().item() == pytest.approx(1)
+    first = lambda body: pretrain(replace(body, n_windows=64))['curve']['loss'][0]
+    assert first(tiny) < first(replace(tiny, counted=False)) - 0.5  # it begins at the frequency of words
+    fresh = lambda body: begin(Task('manual', replace(body, n_windows=0)), tokenise(body.corpus)['vocab']).bert.embed.token.weight
+    assert torch.equal(fresh(tiny)[known].cpu(), words[known]) and not torch.equal(fresh(replace(tiny, counted=False)).cpu(), words)
+
+def test_what_is_frozen_is_not_moved():
     model = Classifier(Bert(30, 16, 2, 1, 12))
-    opt, schedule = optimiser(model, Task(lr=1e-3, word_lr=word_lr))
-    (*rest,), (words,) = (g['params'] for g in opt.param_groups)
-    assert words is model.bert.embed.token.weight and len(rest) + 1 == len([*model.parameters()]) and all(p is not words for p in rest)
-    assert [g['lr'] for g in opt.param_groups] == rates and schedule['lr'](0.1) == pytest.approx(rates)
     model.bert.requires_grad_(False)
-    opt, schedule = optimiser(model, Task(lr=1e-3, word_lr=word_lr))
-    assert [g['lr'] for g in opt.param_groups] == [1e-3] and len(opt.param_groups[0]['params']) == 2 and schedule['lr'](0.1) == pytest.approx([1e-3])
+    opt, schedule = optimiser(model, 1e-3)
+    assert [len(g['params']) for g in opt.param_groups] == [2] and schedule['lr'](0.1) == pytest.approx(1e-3)
 
 def test_the_loss_of_naming_is_a_mean_over_the_words():
     logits, y = torch.randn(3, 4, 9), torch.randint(9, (3, 5))
@@ -294,7 +332,7 @@ def test_a_vocabulary_that_was_cut_short_is_noticed(tmp_path):
 @pytest.mark.realdata
 def test_shipped_weights_judge_sentences():
     from kata_blog.train import load_weights
-    model = load_weights(Classifier(Bert(10_000, 64)), 'bert')
+    model = load_weights(Classifier(Bert(10_000, 64, max_len=256)), 'bert')
     texts, y = load_phrases('test')
     assert (judge(model, texts).argmax(1) == y).float().mean() > 0.75
     assert judge(model, ['a wonderful , moving film', 'a dull and awful mess']).argmax(1).tolist() == [1, 0]
