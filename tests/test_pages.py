@@ -57,11 +57,14 @@ def test_what_nothing_has_changed_is_not_read_again(blog, monkeypatch):
     from kata_blog.press import map, reach, record, stale
     build(blog)
     made = []
-    for module, name in ((map, 'read_cells'), (reach, 'read_module'), (record, '_check'), (stale, '_facts')): monkeypatch.setattr(module, name, lambda *args, name=name, make=getattr(module, name): made.append(name) or make(*args))
+    for module, name in ((map, 'read_cells'), (reach, 'read_module'), (record, '_check'), (stale, '_of_cells')): monkeypatch.setattr(module, name, lambda *args, name=name, make=getattr(module, name): made.append(name) or make(*args))
     note = blog/'nbs/posts/01_adding.ipynb'
     note.write_text(note.read_text().replace('title: ', 'title: Slowly '))
     build(blog)
-    assert set(made) <= {'_facts'}  # of the post itself
+    assert made == []  # the words of a post are not its code
+    note.write_text(note.read_text().replace('range(', 'range(0, '))
+    build(blog)
+    assert made.count('_of_cells') == 1
 
 def test_the_pages_are_printed_and_every_link_leads_somewhere(blog):
     built = build(blog)

@@ -24,16 +24,17 @@ def _jsonable(value): return sorted(map(repr, value)) if isinstance(value, set) 
 
 def _plain(value): return json.loads(json.dumps(value, default=_jsonable))
 
-def _acting(note):
-    "The cells that count: executed, with more in them than comments and docstrings, and not the parameters, which count by value."
+def _of_cells(codes):
+    "The cells that count, those with more in them than comments and docstrings, and what they refer to."
     def acts(code): return (tree := parse_code(code)) is None or tree.body
-    return [c for c in evaluated(note) if 'parameters' not in c.directives and acts(c.code)]
+    acting = {n: code for n, code in codes.items() if acts(code)}
+    return dict(cells=[[n, code_hash(code)[:16]] for n, code in acting.items()], **read_cells(acting))
 
-def _facts(note):
-    "What a post's key needs of the post itself."
-    cells = _acting(note)
-    return dict(cells=[[c.index, code_hash(c.code)[:16]] for c in cells], outputs=outputs_hash(note.raw),
-                profiles={p: _plain(_parameters(note, p)) for p in profiles(note)}, own=note.module, **read_cells({c.index: c.code for c in cells}))
+def _facts(note, kept=Facts()):
+    "What a post's key needs of the post itself; its code is read anew only where that has changed, not with each word of the prose."
+    codes = {c.index: c.code for c in evaluated(note) if 'parameters' not in c.directives}  # parameters count by value
+    return dict(outputs=outputs_hash(note.raw), profiles={p: _plain(_parameters(note, p)) for p in profiles(note)}, own=note.module,
+                **kept.of('cells', json.dumps(codes).encode(), lambda: _of_cells(codes)))
 
 def _parameters(note, profile):
     try: return parameters(note, profile)
@@ -61,7 +62,8 @@ def post_key(
 )->dict: # form, cells, code, parameters, data, weights
     "What a post's results depend on, by committed text alone."
     if profile not in profiles(note): parameters(note, profile)
-    return _key(_facts(note), profile, library or Library(root))
+    library = library or Library(root)
+    return _key(_facts(note, library.kept), profile, library)
 
 # %% ../../nbs/press/03_stale.ipynb #8527a56a
 def _cell_changes(old, new, places):
@@ -192,7 +194,8 @@ def behind(
     library:Library|None=None, # the project's modules; None reads them
 )->list: # every reason, such as `train.fit_model changed`; empty where the record belongs to the code
     "Why a record no longer belongs to the code."
-    return _reasons(_facts(note), record, library or Library(root))
+    library = library or Library(root)
+    return _reasons(_facts(note, library.kept), record, library)
 
 def _foreign_outputs(facts, record):
     same = record.get('outputs') == facts['outputs']
@@ -213,7 +216,7 @@ def _judged(path):
 
 def _read(path, kept):
     "The facts of a post, and its records as `_judged` gives them."
-    facts = kept.get('post', path, lambda: _facts(read_note(path)))
+    facts = kept.get('post', path, lambda: _facts(read_note(path), kept))
     at = record_path(path)
     found = kept.get('records', at, lambda: _judged(path)) if at.exists() or at.is_symlink() else dict(records=[], shown=None)
     newest = found['records'][0] if found['records'] else None
