@@ -245,6 +245,10 @@ def test_the_tree_of_headings():
 
 def test_reading_time(): assert [minutes(n) for n in (0, 100, 330, 2200)] == [1, 1, 2, 10]
 
+def test_reading_time_is_that_of_the_prose(blog):
+    post(blog, '02_ear', 'Ear', '2026-11-30', cell('markdown', 'word '*640), code('x = 1\n'*2000))
+    assert '3 min read' in read(build(blog), 'posts/ear.html')
+
 def test_the_theme_is_small_and_closed():
     theme = Path(build.__globals__['THEME'])
     assert (theme/'site.css').stat().st_size < 40_000 and (theme/'site.js').stat().st_size < 15_000

@@ -69,7 +69,7 @@ class Printed:
     "A page whose note has been printed."
     page: Page          # what was printed
     body: Body          # what pandoc gave
-    words: int          # of prose and code, for the reading time
+    words: int          # of prose, for the reading time: code is skipped by some and studied by others
     sections: list      # what the search finds
     options: dict       # what holds for the page
     key: str = ''       # what the body was made from
@@ -105,7 +105,7 @@ def _print_page(free, staged, page):
         finally: free.put(pandoc)
         body.files = {path: staged.cache.put(data) for path, data in body.files.items()}
         for key in body.files.values(): staged.hashes.wrote(staged.cache.file(key), key)
-        return body, sum(len(c.source.split()) for c in note.cells if c.kind != 'raw'), sections(body.html)
+        return body, sum(len(c.source.split()) for c in note.cells if c.kind == 'markdown'), sections(body.html)
     files = [Path(f).read_bytes() for f in [*request.get('bibliography', []), *([request['csl']] if 'csl' in request else [])] if os.path.isfile(f)]
     key = key_of('printed', page.path, text, options, *files)
     body, *rest = staged.cache.get(key, make)
@@ -258,7 +258,7 @@ def _thumbnail(printed, finisher):
 def _list(value): return [] if value is None else [str(v) for v in value] if isinstance(value, list) else [str(value)]
 
 def minutes(
-    words:int, # words of prose and code
+    words:int, # words of prose
 )->int: # minutes, at least one
     "Reading time at 220 words a minute."
     return max(1, round(words / 220))
