@@ -1,5 +1,5 @@
 "A record held against a new run: how far numbers may lie apart, what is never judged, and that nothing is kept."
-import os
+import json, os
 import pytest
 from kata_blog.core import KataError
 from kata_blog.press.note import read_note
@@ -81,6 +81,16 @@ def test_another_form_is_outside(post, tmp_path):
     post.path.write_text(post.path.read_text().replace('report(total=sum(range(n)))', 'report(total=sum(range(n)), more=1)'))
     verdict = verify_post(read_note(post.path), tmp_path)
     assert not verdict.ok and verdict.form == ['metric more is new'] and [r.word for r in verdict.rows] == ['within']
+
+def test_a_paragraph_that_was_added_is_no_other_form(post, tmp_path):
+    nb = json.loads(post.path.read_text())
+    nb['cells'].insert(1, dict(cell_type='markdown', metadata={}, id='words', source='It is added up.'))
+    post.path.write_text(json.dumps(nb))
+    verdict = verify_post(read_note(post.path), tmp_path)
+    assert verdict.ok and verdict.form == [] and verdict.behind == []
+    nb['cells'].append(dict(cell_type='code', metadata={}, id='more', source='1 + 1', outputs=[], execution_count=None))
+    post.path.write_text(json.dumps(nb))
+    assert verify_post(read_note(post.path), tmp_path).form == [f'cell {len(nb["cells"])} is new']
 
 def test_a_slip_is_named_before_anything_runs(post, tmp_path):
     with pytest.raises(KataError, match="did you mean 'total'"): verify_post(post, tmp_path, tols={'totl': 1}, runner=lambda *a, **k: pytest.fail('it ran'))

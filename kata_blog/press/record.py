@@ -215,9 +215,10 @@ def unlike(
     record:dict, # of the same code
 )->list: # what differs, in words; empty where the two have the same form
     "What a run executes and reports otherwise than a record does."
-    def odd(what, a, b):
-        more, less = (sorted(map(str, x)) for x in (a - b, b - a))
+    def odd(what, new, old):
+        more, less = ([str(x[k]) for k in sorted(x.keys() - y.keys(), key=x.get)] for x, y in ((new, old), (old, new)))
         return [f'{what} {", ".join(names)} {verb}' for names, verb in ((more, 'is new'), (less, 'is missing')) if names]
-    cells = [{c['index'] for c in x} for x in (run.cells, record['cells'])]
+    cells = [{c.get('id') or c['index']: c['index'] for c in x} for x in (run.cells, record['cells'])]  # a paragraph that was added moves the numbers, not the names
+    metrics = [{name: name for name in x} for x in (run.metrics, record['metrics'])]
     figures = [f'{run.figures} figures where the record has {record["figures"]}'] if run.figures != record['figures'] else []
-    return odd('cell', *cells) + odd('metric', set(run.metrics), set(record['metrics'])) + figures
+    return odd('cell', *cells) + odd('metric', *metrics) + figures
